@@ -266,6 +266,8 @@ static int check_goal(struct asked *a, const char *goal, const char *text, const
         refuse(a->e, NULL, !strcmp(kind, "nothing") ? "there are no files yet" : "there are files of several kinds: expected texts, or one table, or images, and nothing else");
     else if (images != !strcmp(kind, "images") || (classes && !table))
         refuse(a->e, "goal", "that cannot be made of these files: texts teach a writer, a table a writer or a reader, images a viewer");
+    else if (images && json_is_true(json_object_get(seen, "more_classes")))
+        refuse(a->e, NULL, "the images lie in more than %d folders, and each of them is a class: bring fewer", WORKSHOP_CLASSES);
     else if (images && json_integer_value(json_object_get(seen, "bare")))
         refuse(a->e, NULL, "%lld images lie in no folder: the folder that an image is in says its class", (long long)json_integer_value(json_object_get(seen, "bare")));
     else if (table && !workshop_has_column(table, text))

@@ -5,12 +5,11 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "serve/workshop_table.h"
-
-#define CLASSES_MAX 1000
 
 /* ---- names ---- */
 
@@ -105,7 +104,10 @@ static int add_piece(const char *part, const char *whole, const struct workshop_
         rc = file_part_add(&f, p->data, p->n, err);
     *have = f.size;
     if (rc || f.size < p->size) {
+        const bool is_begun = f.size > 0;
         file_part_close(&f);
+        if (!is_begun)
+            unlink(part);
         return rc;
     }
     if (settle)
@@ -199,7 +201,7 @@ bool workshop_class_of(const char *name, char out[WORKSHOP_PART + 1])
     return true;
 }
 
-struct seen { int64_t n_file, n_part, n_of[ENDS_ARCHIVE + 1], n_bare; uint64_t bytes; json_t *list, *classes; char table[WORKSHOP_NAME]; };
+struct seen { int64_t n_file, n_part, n_of[ENDS_ARCHIVE + 1], n_bare; uint64_t bytes; json_t *list, *classes; bool more_classes; char table[WORKSHOP_NAME]; };
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to list the files"); }
 
@@ -209,10 +211,8 @@ static int count(void *ctx, const char *name, uint64_t bytes, bool whole, struct
     char class[WORKSHOP_PART + 1];
     const enum workshop_ending ending = workshop_ending_of(name);
     s->bytes += bytes;
-    if (!whole || ending == ENDS_ARCHIVE) {                  /* one that was cut off while it was unpacked */
-        s->n_part++;
-        return 0;
-    }
+    if (!whole || ending == ENDS_ARCHIVE)    /* one that was cut off while it was unpacked; first, as something is to be done about them */
+        return s->n_part++ < WORKSHOP_SHOWN && json_array_insert_new(s->list, 0, json_pack("{s:s, s:I, s:b}", "path", name, "bytes", (json_int_t)bytes, "part", true)) ? no_memory(err) : 0;
     s->n_of[ending]++;
     if (s->n_file++ < WORKSHOP_SHOWN && json_array_append_new(s->list, json_pack("{s:s, s:I}", "path", name, "bytes", (json_int_t)bytes)))
         return no_memory(err);
@@ -225,8 +225,10 @@ static int count(void *ctx, const char *name, uint64_t bytes, bool whole, struct
         return 0;
     }
     const json_int_t before = json_integer_value(json_object_get(s->classes, class));
-    if (!before && json_object_size(s->classes) >= CLASSES_MAX)
-        return ERR(err, RANGE, "the images lie in more than %d folders, and each of them is a class", CLASSES_MAX);
+    if (!before && json_object_size(s->classes) >= WORKSHOP_CLASSES) {
+        s->more_classes = true;
+        return 0;
+    }
     return json_object_set_new(s->classes, class, json_integer(before + 1)) ? no_memory(err) : 0;
 }
 
@@ -257,8 +259,8 @@ static int put_classes(json_t *out, const struct seen *s, struct err *err)
 static int tell(const struct seen *s, const char *folder, json_t **out, struct err *err)
 {
     const char *kind = kind_of(s);
-    json_t *o = *out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:O}", "kind", kind, "files", (json_int_t)s->n_file, "bytes", (json_int_t)s->bytes, "parts", (json_int_t)s->n_part, "bare",
-                                 (json_int_t)s->n_bare, "list", s->list);
+    json_t *o = *out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:O}", "kind", kind, "files", (json_int_t)s->n_file, "bytes", (json_int_t)s->bytes, "parts", (json_int_t)s->n_part, "bare",
+                                 (json_int_t)s->n_bare, "more_classes", s->more_classes, "list", s->list);
     if (!o)
         return no_memory(err);
     TRY(put_classes(o, s, err));

@@ -12,6 +12,7 @@
 
 #define WORKSHOP_NAME 512                /* bytes of a name, with the NUL */
 #define WORKSHOP_PART 120
+#define WORKSHOP_CLASSES 1000
 #define WORKSHOP_DEPTH 8
 #define WORKSHOP_SHOWN 200               /* files that are listed */
 
@@ -27,7 +28,7 @@ int workshop_file_put(const char *folder, const struct workshop_piece *p, uint64
 /* How many bytes of a file are there; 0: none. */
 uint64_t workshop_have(const char *folder, const char *name);
 
-/* { kind, files, bytes, parts: files of which a part is missing (an archive that is still there is one), bare: images in no folder, list: [{ path, bytes }], classes: [{ name, files }], table: where there is one, as workshop_table.h says }
+/* { kind, files, bytes, parts: files of which a part is missing (an archive that is still there is one), bare: images in no folder, list: [{ path, bytes, part: of which one is missing }], those first, classes: [{ name, files }], more_classes: than WORKSHOP_CLASSES, table: where there is one, as workshop_table.h says }
  * kind: nothing, texts (a language model can learn them), table (a file of records), images (in a folder for each class) or mixed. */
 int workshop_look(const char *folder, json_t **out, struct err *err);
 

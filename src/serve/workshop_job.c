@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "serve/workshop_images.h"
+#include "serve/workshop_labels.h"
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
 #include "serve/workshop_texts.h"
@@ -221,6 +222,8 @@ static int look(struct jobs *j, const char *folder, struct err *err)
         TRY(forget_unfinished(folder, "build", err));
         TRY(run_life(j, folder, "build", err));
         TRY(life_cuts_texts(j->p) ? workshop_texts(folder, j->p, err) : take_splits(j->p, folder, err));
+        if (!strcmp(tree_text_at(j->p, "goal"), "classes"))
+            TRY(workshop_labels(folder, j->p, err));
     }
     TRY(project_save(j->o.folder, j->p, err));
     return plan_all(j, folder, err);

@@ -121,6 +121,9 @@ int life_write_data(const char *folder, const json_t *p, struct err *err)
     return write_to(folder, "data.yaml", &b, put_data(&b, p, err), err);
 }
 
+/* A reader learns from lines that were chosen of the build's (workshop_labels.h). */
+static bool are_chosen(const json_t *p) { return is(p, "goal", GOAL_CLASSES) && json_is_true(json_object_get(p, "chosen")); }
+
 bool life_cuts_texts(const json_t *p) { return is(p, "goal", GOAL_TEXTS) && whole(p, "kept") < DOCUMENTS_LEAST; }
 
 /* ---- recipes ---- */
@@ -142,7 +145,7 @@ static int put_paths(struct buf *b, const json_t *p, struct err *err)
 {
     if (is(p, "goal", GOAL_IMAGES))
         return buf_add_str(b, "train: images/train, valid: images/valid", err);
-    TRY(buf_add_str(b, life_cuts_texts(p) ? "train: texts/train.jsonl, valid: texts/valid.jsonl" : "train: life.run/build/out/train, valid: life.run/build/out/valid", err));
+    TRY(buf_add_str(b, life_cuts_texts(p) || are_chosen(p) ? "train: texts/train.jsonl, valid: texts/valid.jsonl" : "train: life.run/build/out/train, valid: life.run/build/out/valid", err));
     if (!is(p, "goal", GOAL_CLASSES))
         return 0;
     char *fields = mem_printf("label=%s", tree_text_at(p, "label"));
@@ -220,7 +223,7 @@ static int put_judging(struct buf *b, const json_t *p, struct err *err)
         return buf_add_str(b, "  errors: {run: classify $(train), options: {judge: images/valid, fit: crop}}\n", err);
     if (!texts) {
         char *fields = mem_printf("label=%s", tree_text_at(p, "label"));
-        int rc = fields ? buf_printf(b, err, "  errors: {run: classify %s, options: {judge: life.run/build/out/valid, fields: ", model) : ERR(err, NOMEM, "no memory for a column's name");
+        int rc = fields ? buf_printf(b, err, "  errors: {run: classify %s, options: {judge: %s, fields: ", model, are_chosen(p) ? "texts/valid.jsonl" : "life.run/build/out/valid") : ERR(err, NOMEM, "no memory for a column's name");
         rc = rc ? rc : add_quoted(b, fields, err);
         mem_free(fields);
         return rc ? rc : buf_add_str(b, "}}\n", err);

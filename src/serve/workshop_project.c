@@ -33,10 +33,66 @@ int project_save(const char *workshop, const json_t *p, struct err *err)
     return rc;
 }
 
-/* The first number that no project has: a folder that is made is a project's. */
+static int by_number(const void *a, const void *b) { return atoi(*(char *const *)a + 1) - atoi(*(char *const *)b + 1); }
+
+static int each(const char *workshop, int (*of)(const char *workshop, const char *id, void *ctx, struct err *err), void *ctx, struct err *err)
+{
+    char **name;
+    int n, k = 0, rc = 0;
+    TRY(file_list(workshop, &name, &n, err));
+    char **id = mem_alloc_array((size_t)n + 1, sizeof *id);
+    for (int i = 0; i < n && id; i++)
+        if (project_id_ok(name[i]))
+            id[k++] = name[i];
+    if (id && k)
+        qsort(id, (size_t)k, sizeof *id, by_number);
+    for (int i = 0; i < k && !rc; i++)
+        rc = of(workshop, id[i], ctx, err);
+    rc = id ? rc : no_memory(err);
+    mem_free(id);
+    file_list_free(name, n);
+    return rc;
+}
+
+static int take_highest(const char *workshop, const char *id, void *ctx, struct err *err)
+{
+    (void)workshop, (void)err;
+    const int number = atoi(id + 1);
+    *(int *)ctx = number > *(int *)ctx ? number : *(int *)ctx;
+    return 0;
+}
+
+/* One that no project had, also none that was removed: a page that is still open would show another one under its number.  WORKSHOP/next has it. */
+static int next_number(const char *path, const char *workshop, int *out, struct err *err)
+{
+    struct buf b;
+    int highest = 0, rc = 0;
+    buf_init(&b);
+    if (file_exists(path))
+        rc = file_read(path, 32, &b, err);
+    *out = !rc && b.len ? atoi(b.data) : 0;
+    buf_release(&b);
+    rc = rc ? rc : each(workshop, take_highest, &highest, err);
+    *out = *out > highest ? *out : highest + 1;
+    return rc;
+}
+
+static int keep_number(const char *path, int number, struct err *err)
+{
+    char text[16];
+    return file_write_all(path, text, (size_t)snprintf(text, sizeof text, "%d\n", number), err);
+}
+
+/* A folder that is made is a project's. */
 static int take_number(const char *workshop, char id[PROJECT_ID], struct err *err)
 {
-    for (int i = 1; i <= NUMBER_MAX; i++) {
+    int first = 1;
+    char *next = file_join(workshop, "next");
+    int got = next ? next_number(next, workshop, &first, err) : no_memory(err);
+    got = got || first > NUMBER_MAX ? got : keep_number(next, first + 1, err);
+    mem_free(next);
+    TRY(got);
+    for (int i = first; i <= NUMBER_MAX; i++) {
         snprintf(id, PROJECT_ID, "p%d", i);
         char *folder = project_path(workshop, id, NULL), *files = project_path(workshop, id, "files");
         const bool is_free = folder && !file_exists(folder);
@@ -83,27 +139,6 @@ int project_remove(const char *workshop, const char *id, struct err *err)
     char *path = project_path(workshop, id, NULL);
     const int rc = path ? file_remove_tree(path, err) : no_memory(err);
     mem_free(path);
-    return rc;
-}
-
-static int by_number(const void *a, const void *b) { return atoi(*(char *const *)a + 1) - atoi(*(char *const *)b + 1); }
-
-static int each(const char *workshop, int (*of)(const char *workshop, const char *id, void *ctx, struct err *err), void *ctx, struct err *err)
-{
-    char **name;
-    int n, k = 0, rc = 0;
-    TRY(file_list(workshop, &name, &n, err));
-    char **id = mem_alloc_array((size_t)n + 1, sizeof *id);
-    for (int i = 0; i < n && id; i++)
-        if (project_id_ok(name[i]))
-            id[k++] = name[i];
-    if (id && k)
-        qsort(id, (size_t)k, sizeof *id, by_number);
-    for (int i = 0; i < k && !rc; i++)
-        rc = of(workshop, id[i], ctx, err);
-    rc = id ? rc : no_memory(err);
-    mem_free(id);
-    file_list_free(name, n);
     return rc;
 }
 

@@ -87,6 +87,13 @@ static void fault(struct table *t, const char *text)
 
 /* ---- CSV ---- */
 
+/* As programs for tables save them where nobody chooses. */
+static void check_utf8(struct table *t, const char *s, size_t n)
+{
+    if (text_bad_utf8(s, n) < n)
+        fault(t, "it has characters that are not UTF-8: save it again as 'CSV UTF-8', or choose UTF-8 where it is saved");
+}
+
 static const char *field_of(void *ctx, int i, size_t *n) { return csv_field(ctx, i, n); }
 
 /* The last row of a beginning may be cut, and is left out. */
@@ -101,8 +108,14 @@ static int read_rows(struct table *t, struct csv *c, bool whole, struct err *err
             return 0;
         if (more < 0)
             fault(t, why.msg);
-        else
+        else {
+            for (int i = 0; i < t->n; i++) {
+                size_t n_field;
+                const char *s = csv_field(c, i, &n_field);
+                check_utf8(t, s, n_field);
+            }
             TRY(add_row(t, field_of, c, err));
+        }
     }
 }
 
@@ -118,6 +131,7 @@ static int read_csv(struct table *t, const char *text, size_t n, bool whole, con
         fault(t, why.msg);
         return 0;
     }
+    check_utf8(t, c->header.data, c->header.len);
     for (int i = 0; i < c->n; i++)
         TRY(add_column(t, c->header.data + c->head[i], c->head[i + 1] - c->head[i] - 1, err));
     return read_rows(t, c, whole, err);
@@ -226,7 +240,7 @@ static int put_columns(json_t *out, const struct table *t, struct err *err)
 static int tell(struct table *t, bool whole, const char *name, json_t **out, struct err *err)
 {
     if (!t->rows)
-        fault(t, t->n ? "it has a line of names and no row below" : "it is empty");
+        fault(t, !whole ? "its first row is longer than is looked at here" : t->n ? "it has a line of names and no row below" : "it is empty");
     if (t->n_all > TABLE_COLUMNS)
         fault(t, "it has so many columns that only the first are shown");
     err_tidy(t->fault);

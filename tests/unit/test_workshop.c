@@ -7,6 +7,7 @@
 #include "serve/workshop_files.h"
 #include "serve/workshop_images.h"
 #include "serve/workshop_job.h"
+#include "serve/workshop_labels.h"
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
 #include "serve/workshop_table.h"
@@ -57,7 +58,12 @@ static void a_file_comes_in_pieces_and_counts_when_it_is_whole(void **state)
     OK(workshop_look(in_dir("files"), &seen, &err));
     assert_string_equal(tree_text_at(seen, "kind"), "nothing");
     assert_int_equal(json_integer_value(json_object_get(seen, "parts")), 1);
+    const json_t *listed = json_array_get(json_object_get(seen, "list"), 0);           /* it can be removed */
+    assert_string_equal(tree_text_at(listed, "path"), "a/b.txt");
+    assert_true(json_is_true(json_object_get(listed, "part")));
     json_decref(seen);
+    assert_int_equal(piece("later.txt", 2, 6, "cdef", &have), ERR_BUSY);               /* of a file of which nothing is here: nothing is left of it */
+    assert_false(file_exists(in_dir("files/.later.txt.part")));
     assert_int_equal(piece("a/b.txt", 2, 6, "cdef", &have), ERR_BUSY);             /* a piece that came twice */
     assert_int_equal(have, 3);
     assert_int_equal(piece("a/b.txt", 5, 6, "f", &have), ERR_BUSY);                /* one that is missing */
@@ -72,6 +78,26 @@ static void a_file_comes_in_pieces_and_counts_when_it_is_whole(void **state)
     assert_int_equal(piece("a/b.txt/c.txt", 0, 1, "x", &have), ERR_USAGE);
     OK(file_mkdirs(in_dir("files/d.txt"), &err));
     assert_int_equal(piece("d.txt", 0, 1, "x", &have), ERR_USAGE);
+}
+
+/* Told, and no error: they can be removed. */
+static void images_in_too_many_folders_are_listed_all_the_same(void **state)
+{
+    (void)state;
+    json_t *seen;
+    for (int i = 0; i < WORKSHOP_CLASSES + 5; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "files/c%d", i);
+        OK(file_mkdirs(in_dir(name), &err));
+        snprintf(name, sizeof name, "files/c%d/a.png", i);
+        put_in_dir(name, "x");
+        if (i < WORKSHOP_CLASSES - 1)
+            continue;
+        OK(workshop_look(in_dir("files"), &seen, &err));
+        assert_int_equal(json_array_size(json_object_get(seen, "classes")), WORKSHOP_CLASSES);
+        assert_int_equal(json_is_true(json_object_get(seen, "more_classes")), i >= WORKSHOP_CLASSES);
+        json_decref(seen);
+    }
 }
 
 static void links_are_not_followed(void **state)
@@ -191,6 +217,7 @@ static void what_is_wrong_with_a_table_is_told_in_words(void **state)
     (void)state;
     static const struct { const char *name, *text, *says; } cases[] = {
         { "a.csv", "", "it is empty" }, { "a.csv", "text,label\n", "no row below" }, { "a.csv", "text,label\na\n", "1 fields, expected 2" }, { "a.csv", "text,label\n\"a,b\n", "has no end" },
+        { "a.csv", "text,label\nh\xe9,b\n", "save it again as 'CSV UTF-8'" }, { "a.csv", "t\xe9,label\nh,b\n", "save it again as 'CSV UTF-8'" },
         { "a.jsonl", "", "it is empty" }, { "a.jsonl", "[1]\n", "no JSON object" }, { "a.jsonl", "{\"text\"\n", "a.jsonl:1" },
         { "a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n", "chats" },
     };
@@ -359,6 +386,71 @@ static void the_end_of_a_text_is_held_out_in_passages(void **state)
     json_decref(p);
 }
 
+/* What a build has: split 0 train, 1 valid; lines of {"text", "mood"}. */
+static void put_build(const char *train, const char *valid)
+{
+    OK(file_mkdirs(in_dir("life.run/build/out/train"), &err));
+    OK(file_mkdirs(in_dir("life.run/build/out/valid"), &err));
+    put_in_dir("life.run/build/out/train/00000.jsonl", train);
+    put_in_dir("life.run/build/out/valid/00000.jsonl", valid);
+}
+
+static void lines_of(struct buf *b, int n, const char *label)
+{
+    for (int i = 0; i < n; i++)
+        OK(buf_printf(b, &err, "{\"text\": \"t%d\", \"mood\": %s}\n", i, label));
+}
+
+static int64_t of(const json_t *p, const char *key) { return json_integer_value(json_object_get(p, key)); }
+
+static void lines_that_no_label_can_be_learned_from_are_left_out(void **state)
+{
+    (void)state;
+    struct buf train, valid;
+    buf_init(&train), buf_init(&valid);
+    json_t *p = json_pack("{s:s, s:s}", "goal", "classes", "label", "mood");
+    lines_of(&train, 6, "\"a\""), lines_of(&train, 4, "7"), lines_of(&valid, 1, "7"), lines_of(&valid, 1, "\"a\"");
+    put_build(train.data, valid.data);
+    OK(workshop_labels(in_dir(""), p, &err));                    /* all of it: the build itself */
+    assert_true(of(p, "train") == 10 && of(p, "valid") == 2 && of(p, "classes") == 2 && !of(p, "rare") && json_is_false(json_object_get(p, "chosen")));
+    assert_false(file_exists(in_dir("texts")));
+    lines_of(&train, 3, "\"\""), lines_of(&train, 1, "null"), lines_of(&train, 1, "1.5"), lines_of(&train, 2, "\"rare\""), lines_of(&valid, 2, "\"rare\""), lines_of(&valid, 5, "\"held\"");
+    put_build(train.data, valid.data);
+    OK(workshop_labels(in_dir(""), p, &err));
+    assert_true(of(p, "train") == 15 && of(p, "valid") == 2 && of(p, "classes") == 3 && of(p, "rare") == 4 && of(p, "unlabelled") == 5 && json_is_true(json_object_get(p, "chosen")));
+    buf_clear(&train);
+    OK(file_read(in_dir("texts/train.jsonl"), 1 << 20, &train, &err));
+    assert_true(strstr(train.data, "held") && strstr(train.data, "\"mood\": 7}") && !strstr(train.data, "rare") && !strstr(train.data, "null") && !strstr(train.data, "\"\""));
+    static const struct { int a, b; const char *words; } bad[] = { { 9, 0, "all texts have the label 'a'" }, { 9, 4, "of the labels only one in the column 'mood' have 5 texts or more" },
+                                                                  { 4, 4, "none of the labels in the column 'mood'" }, { 9, 9, "18 texts are left, too few to hold some out" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        buf_clear(&train);
+        lines_of(&train, bad[i].a, "\"a\""), lines_of(&train, bad[i].b, "\"b\"");
+        put_build(train.data, "{\"text\": \"x\"}\n");
+        assert_int_equal(workshop_labels(in_dir(""), p, &err), ERR_FORMAT);
+        if (!strstr(err.msg, bad[i].words))
+            fail_msg("found '%s', expected '%s' in it", err.msg, bad[i].words);
+    }
+    json_decref(p);
+    buf_release(&train), buf_release(&valid);
+}
+
+static void a_number_is_one_projects_alone(void **state)
+{
+    (void)state;
+    static const char *const ids[] = { "p1", "p2", "p3", "p8" };
+    json_t *p;
+    OK(file_mkdirs(in_dir("w"), &err));
+    for (int i = 0; i < 4; i++) {
+        if (i == 3)
+            OK(file_mkdirs(in_dir("w/p7"), &err));               /* somebody's copy */
+        OK(project_new(in_dir("w"), "n", "me", &p, &err));
+        assert_string_equal(tree_text_at(p, "id"), ids[i]);
+        OK(project_remove(in_dir("w"), ids[i], &err));
+        json_decref(p);
+    }
+}
+
 static void what_ran_when_the_server_went_is_stopped(void **state)
 {
     (void)state;
@@ -513,9 +605,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_would_leave_the_folder_or_hide_are_refused), IN_DIR(a_file_comes_in_pieces_and_counts_when_it_is_whole), IN_DIR(links_are_not_followed), IN_DIR(an_archive_gives_its_files_and_nothing_leaves_the_folder),
-        IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
+        IN_DIR(images_in_too_many_folders_are_listed_all_the_same), IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
         cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml), IN_DIR(a_model_that_goes_on_is_merged_and_comes_from_its_base),
-        IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(what_ran_when_the_server_went_is_stopped),
+        IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(lines_that_no_label_can_be_learned_from_are_left_out),
+        IN_DIR(a_number_is_one_projects_alone), IN_DIR(what_ran_when_the_server_went_is_stopped),
         IN_DIR(one_project_is_worked_on_at_a_time_and_can_be_stopped), IN_DIR(what_a_program_said_last_is_why_it_failed), IN_DIR(only_what_is_meant_to_be_seen_is_shown),
         IN_DIR(stages_that_have_begun_are_shown),
     };

@@ -162,10 +162,11 @@ function draw_bringing(p) {
   });
   const out = [drop];
   if (!seen.files && !seen.parts) return out;
-  const list = make('ul.plain.small', ...seen.list.slice(0, 50).map(f => make('li', `${f.path}, ${bytes(f.bytes)} `, button('Remove', `Remove ${f.path}`, () => shop_do('/remove', { path: f.path })))));
+  const list = make('ul.plain.small', ...seen.list.slice(0, 50).map(f => make('li', `${f.path}, ${bytes(f.bytes)}${f.part ? ' of it: it did not come whole' : ''} `, button('Remove', `Remove ${f.path}`, () => shop_do('/remove', { path: f.path })))));
   const more = make('details', make('summary.small', 'The files'), list, ...(seen.files > 50 ? [make('p.small.soft', `and ${seen.files - 50} more`)] : []));
   out.push(make('p', `${plural(seen.files, 'file')}, ${bytes(seen.bytes)}: ${KINDS[seen.kind]}${seen.kind === 'images' && seen.classes.length ? ` of ${plural(seen.classes.length, 'class', 'classes')}: ${seen.classes.slice(0, 20).map(c => `${c.name} (${c.files})`).join(', ')}` : ''}.`), more);
-  if (seen.parts) out.push(make('p.fault', `${plural(seen.parts, 'file')} did not come whole. Bring ${seen.parts === 1 ? 'it' : 'them'} again.`));
+  if (seen.parts) out.push(make('p.fault', `${plural(seen.parts, 'file')} did not come whole. Bring ${seen.parts === 1 ? 'it' : 'them'} again, or remove ${seen.parts === 1 ? 'it' : 'them'} (The files).`));
+  if (seen.more_classes) out.push(make('p.fault', 'The images lie in more than 1,000 folders. Each of them is a class, and a model here tells fewer apart.'));
   if (seen.kind === 'mixed') out.push(make('p.fault', 'These are files of several kinds. One model learns from one kind: remove the others.'));
   if (seen.bare) out.push(make('p.fault', `${plural(seen.bare, 'image')} ${seen.bare === 1 ? 'lies' : 'lie'} in no folder. The folder that an image is in says what it shows.`));
   return out;
@@ -230,6 +231,8 @@ function languages(of) {
 function audit_words(p) {
   const a = p.audit, t = a.totals, images = p.goal === 'images', one = images ? 'image' : 'text', out = [`${plural(t.records, one)} ${t.records === 1 ? 'was' : 'were'} read${t.words ? `, ${plural(t.words, 'word')}` : ''}. ${plural(t.kept, one)} can be used.`];
   for (const [why, n] of Object.entries(t.dropped)) out.push(`${plural(n, one)} ${(DROPPED[why] ?? [`is left out: ${why.replaceAll('_', ' ')}`, `are left out: ${why.replaceAll('_', ' ')}`])[n === 1 ? 0 : 1]}, and ${n === 1 ? 'is' : 'are'} left out.`);
+  if (p.unlabelled) out.push(`${plural(p.unlabelled, 'text')} ${p.unlabelled === 1 ? 'has' : 'have'} no label, and ${p.unlabelled === 1 ? 'is' : 'are'} left out.`);
+  if (p.rare) out.push(`${plural(p.rare, 'text')} ${p.rare === 1 ? 'has a label' : 'have labels'} that fewer than 5 texts have, and ${p.rare === 1 ? 'is' : 'are'} left out.`);
   const pii = Object.entries(a.pii?.entities ?? {}).sort((x, y) => y[1].n - x[1].n);
   if (!images) out.push(pii.length ? `Personal data: ${pii.slice(0, 6).map(([k, e]) => counted(e.n, PII[k] ?? k.toLowerCase().replaceAll('_', ' '))).join(', ')}${pii.length > 6 ? ' and others' : ''}. Each is replaced by its kind before anything is learned.` : 'Personal data: none was found.');
   if (!images && a.secrets) out.push(a.secrets.n ? `${plural(a.secrets.n, 'password or key', 'passwords or keys')} ${a.secrets.n === 1 ? 'was' : 'were'} found and will be replaced. Change ${a.secrets.n === 1 ? 'it' : 'them'}.` : 'Passwords and keys: none was found.');
@@ -437,7 +440,7 @@ function section_of(name, title, open, nodes) {
   return d;
 }
 function draw_project() {
-  const p = project, busy = p.state === 'running', parts = [], looked = p.step !== 'files' && !(p.step === 'look' && p.state !== 'done'), done = { files: 0, look: p.state === 'done' ? 3 : 1, train: p.state === 'done' ? 5 : 3, register: 5 }[p.step];
+  const p = project, busy = p.state === 'running', parts = [], looked = p.step !== 'files' && !(p.step === 'look' && p.state !== 'done'), done = { files: 0, look: p.state === 'done' ? 2 : 1, train: p.state === 'done' ? 5 : 3, register: 5 }[p.step];
   const add = (name, title, open, nodes) => { if (nodes.length) parts.push(section_of(name, title, open, nodes)); };
   parts.push(make('ol.steps', ...['1 Bring', '2 Look', '3 Choose', '4 Train', '5 Errors', '6 Register'].map((t, i) => { const li = make('li', t); if (i === done) li.setAttribute('aria-current', 'step'); return li; })), ...draw_state(p));
   if (!busy) {
