@@ -932,8 +932,7 @@ int licence_find(struct licence_finds *out, const char *path, const char *const 
                  struct err *err)
 {
     *out = (struct licence_finds){ 0 };
-    const char *slash = strrchr(path, '/');
-    char *folder = file_is_dir(path) ? mem_strdup(path) : slash ? copy(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    char *folder = file_is_dir(path) ? mem_strdup(path) : file_parent(path);
     if (!folder)
         return ERR(err, NOMEM, "no memory for a name");
     struct finder f = { out, folder, files, n_file, fault, ctx };

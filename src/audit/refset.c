@@ -415,7 +415,7 @@ static int read_records(struct reading *x, enum ref_format f, struct err *err)
 
 static enum ref_format format_of(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = file_last_part(path);
     const enum record_format f = record_format_of(path);
     const char *dot = strchr(name, '.');
     if (strcasestr(name, "hellaswag") && f == RECORD_TEXT)
@@ -426,7 +426,7 @@ static enum ref_format format_of(const char *path)
 /* A path's last part up to its first point. */
 static char *set_name(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = file_last_part(path);
     const size_t n = strcspn(name, ".");
     return mem_printf("%.*s", n ? (int)(n < 64 ? n : 64) : 1, n ? name : "-");
 }

@@ -272,7 +272,13 @@ int file_writer_add(struct file_writer *w, const void *p, size_t n, struct err *
     return 0;
 }
 
-static char *parent(const char *path)
+const char *file_last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+char *file_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash)
@@ -296,7 +302,7 @@ int file_writer_commit(struct file_writer *w, struct err *err)
     int rc = flush(w, err);
     if (!rc && sys_fsync(w->fd))
         rc = ERR_ERRNO(err, "cannot flush %s to disk", w->path);
-    if (!rc && !(dir = parent(w->path)))
+    if (!rc && !(dir = file_parent(w->path)))
         rc = ERR(err, NOMEM, "no memory to write %s", w->path);
     if (!rc && sys_rename(w->tmp, w->path))
         rc = ERR_ERRNO(err, "cannot rename %s to %s", w->tmp, w->path);
@@ -402,7 +408,7 @@ int file_part_restart(struct file_part *p, struct err *err)
 
 int file_part_commit(struct file_part *p, const char *to, struct err *err)
 {
-    char *dir = parent(to);
+    char *dir = file_parent(to);
     int rc = dir ? 0 : ERR(err, NOMEM, "no memory to write %s", to);
     if (!rc && sys_fsync(p->fd))
         rc = ERR_ERRNO(err, "cannot flush %s to disk", p->path);
@@ -709,8 +715,7 @@ int file_remove_leftovers(const char *dir, struct err *err) { return remove_left
 
 int file_remove_leftovers_of(const char *path, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *dir = parent(path), *prefix = mem_printf("%s.", slash ? slash + 1 : path);
+    char *dir = file_parent(path), *prefix = mem_printf("%s.", file_last_part(path));
     const int rc = dir && prefix ? remove_leftovers(dir, prefix, true, err) : ERR(err, NOMEM, "no memory to write %s", path);
     mem_free(dir);
     mem_free(prefix);

@@ -222,4 +222,13 @@ static double clock_of(clockid_t id)
 }
 
 double clock_cpu(void) { return clock_of(CLOCK_PROCESS_CPUTIME_ID); }
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 double clock_wall(void) { return clock_of(CLOCK_MONOTONIC); }

@@ -6,6 +6,7 @@
  * 100 us and then sleep in the kernel (waking costs 30 us or more).  One pool_for() at a time per pool. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
+#include <pthread.h>
 #include "base/err.h"
 
 struct pool;
@@ -19,4 +20,5 @@ int pool_cpu_count(void);                                           /* cores thi
 /* Seconds of CPU time of all threads of this process, and a steady clock in seconds. */
 double clock_cpu(void);
 double clock_wall(void);
+void clock_cond_init(pthread_cond_t *cond);                         /* whose timed waits are of that clock (CLOCK_MONOTONIC) */
 #endif

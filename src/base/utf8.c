@@ -17,6 +17,16 @@ int utf8_length(const char *p, const char *end)
     return overlong || beyond ? 0 : n;
 }
 
+int utf8_plain(const char *p, const char *end) { return p < end && ((unsigned char)*p < ' ' || *p == 0x7f) ? 0 : utf8_length(p, end); }
+
+bool utf8_is_plain(const char *s, size_t n)
+{
+    int length = 1;
+    for (const char *end = s + n; s < end && length; s += length)
+        length = utf8_plain(s, end);
+    return length > 0;
+}
+
 int utf8_put(uint32_t c, char out[4])
 {
     if (c < 0x80)

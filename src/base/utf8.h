@@ -1,6 +1,7 @@
 /* utf8.h - characters of UTF-8 (RFC 3629): no overlong form, no surrogate, at most U+10FFFF. */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/buf.h"
@@ -8,6 +9,8 @@
 /* Bytes of the character at p < end, 0 if there is none.  NUL is a character of one byte. */
 int utf8_length(const char *p, const char *end);
 int utf8_put(uint32_t c, char out[4]);         /* the bytes of a character; their number */
+int utf8_plain(const char *p, const char *end);        /* the same; 0 also where it is a control character (below space, or DEL) */
+bool utf8_is_plain(const char *s, size_t n);           /* are all of them that? */
 /* Of n bytes of UTF-8 the first, `most` at most, cut between characters: how many. */
 size_t utf8_begin(const char *s, size_t n, size_t most);
 /* Appends n bytes, where what is no UTF-8 is U+FFFD, one for each byte of it. */

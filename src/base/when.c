@@ -32,6 +32,13 @@ void when_text(char out[WHEN_TEXT], int64_t ns)
     snprintf(out, WHEN_TEXT, "%.19s.%09uZ", day, (unsigned)(ns % SECOND));
 }
 
+void when_seconds(char out[WHEN_TEXT], int64_t s)
+{
+    struct tm tm;
+    const time_t t = (time_t)s;
+    strftime(out, WHEN_TEXT, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm) ? &tm : &(struct tm){ .tm_mday = 1 });
+}
+
 /* n digits at *p; false where they are not there. */
 static bool digits(const char **p, int n, int *out)
 {

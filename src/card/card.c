@@ -1,4 +1,5 @@
 #include "card/card.h"
+#include "base/when.h"
 #include "card/bom.h"
 #include <assert.h>
 #include <ctype.h>
@@ -52,12 +53,11 @@ static const char *last_collected(const json_t *report)
 }
 
 /* The date of the newest of the sources' files that are still there. */
-static bool newest_file(const json_t *report, char out[21])
+static bool newest_file(const json_t *report, char out[WHEN_TEXT])
 {
     const json_t *sources = json_object_get(report, "sources"), *files;
     time_t newest = 0;
     struct stat st;
-    struct tm tm;
     for (size_t i = 0; i < json_array_size(sources); i++) {
         files = json_object_get(json_array_get(sources, i), "files");
         for (size_t j = 0; j < json_array_size(files); j++) {
@@ -66,13 +66,13 @@ static bool newest_file(const json_t *report, char out[21])
                 newest = st.st_mtime;
         }
     }
-    return newest && gmtime_r(&newest, &tm) && tm.tm_year < 8000 && strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) == 20;
+    return newest > 0 && newest <= WHEN_LAST && (when_seconds(out, (int64_t)newest), true);
 }
 
 static int date_of(struct card *c, const struct card_opts *o, struct err *err)
 {
     const char *day = o->created ? o->created : last_collected(c->report);
-    char newest[21];
+    char newest[WHEN_TEXT];
     c->created_by = o->created ? "as given" : day ? "that of the last collection of a source" : "that of the newest file of the sources";
     if (!day && newest_file(c->report, newest))
         day = newest;
@@ -86,20 +86,11 @@ static int date_of(struct card *c, const struct card_opts *o, struct err *err)
 
 /* ---- what it is about ---- */
 
-static bool is_text(const char *s)
-{
-    const char *end = s + strlen(s);
-    int n = 1;
-    for (; s < end && n; s += n)
-        n = (unsigned char)*s < 0x20 || *s == 0x7f ? 0 : utf8_length(s, end);
-    return n > 0;
-}
-
 static int name_of(struct card *c, const struct card_opts *o, struct err *err)
 {
     const json_t *sources = json_object_get(c->report, "sources");
     c->name = o->name ? o->name : json_array_size(sources) == 1 ? read_str(json_array_get(sources, 0), "name") : NULL;
-    if (c->name && !is_text(c->name))
+    if (c->name && !utf8_is_plain(c->name, strlen(c->name)))
         return ERR(err, USAGE, "name '%.60s': expected a line of UTF-8", c->name);
     return c->name && *c->name ? 0 : ERR(err, USAGE, "no name: found %zu sources, expected --name for what they are together", json_array_size(sources));
 }

@@ -30,8 +30,8 @@ int files_each(const struct card *c, int (*one)(void *ctx, const struct card_fil
 
 const char *file_base(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
+    const char *last = file_last_part(path);
+    return *last ? last : path;
 }
 
 static bool ends(const char *path, size_t n, const char *with)

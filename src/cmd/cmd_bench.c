@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stat.h"
+#include "base/when.h"
 #include "cmd/bench_serve.h"
 #include "cmd/cmd.h"
 #include "eval/evidence.h"
@@ -89,10 +90,8 @@ static json_t *result_json(const struct engine *e, const char *path, const struc
         json_array_append_new(samples_ns, json_integer((json_int_t)ns[i]));
         json_array_append_new(samples_ts, json_real(ts[i]));
     }
-    char now[32];
-    const time_t t = time(NULL);
-    struct tm tm;
-    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+    char now[WHEN_TEXT];
+    when_seconds(now, (int64_t)time(NULL));
     struct limits here;
     struct err ignored;
     if (limits_load(&here, cmd_n_thread(), &ignored) < 0)

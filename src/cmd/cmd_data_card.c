@@ -2,12 +2,12 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/when.h"
 #include "card/card.h"
 #include "cmd/cmd.h"
 #include "store/evidence_kind.h"
@@ -84,7 +84,7 @@ static int load_build(json_t **out, const char *report_path, struct err *err)
 }
 
 /* --created, else what SOURCE_DATE_EPOCH says, as builds of packages set it. */
-static int date_of(const char **out, char text[21], struct err *err)
+static int date_of(const char **out, char text[WHEN_TEXT], struct err *err)
 {
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
     char *end;
@@ -92,10 +92,9 @@ static int date_of(const char **out, char text[21], struct err *err)
     if (created || !epoch || !*epoch)
         return 0;
     const long long seconds = strtoll(epoch, &end, 10);
-    const time_t t = (time_t)seconds;
-    struct tm tm;
-    if (*end || seconds < 0 || seconds > 253402300799 || !gmtime_r(&t, &tm) || strftime(text, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) != 20)
+    if (*end || seconds < 0 || seconds > WHEN_LAST)
         return ERR(err, USAGE, "SOURCE_DATE_EPOCH: found '%.40s', expected seconds since 1970", epoch);
+    when_seconds(text, seconds);
     *out = text;
     return 0;
 }
@@ -113,7 +112,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     json_t *report = NULL, *answers = NULL, *build = NULL;
     struct card_opts o = { .name = name };
     struct card_result result;
-    char *path = NULL, *of = name_of(args[0]), date[21];
+    char *path = NULL, *of = name_of(args[0]), date[WHEN_TEXT];
     (void)n_args;
     int rc = !out_dir ? ERR(err, USAGE, "--out is missing: the folder for the documents") : of ? date_of(&o.created, date, err) : no_memory(err);
     rc = rc ? rc : path_of(&path, args[0], "report.json", err);

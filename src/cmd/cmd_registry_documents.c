@@ -36,8 +36,7 @@ static int keep_audit(struct dossier *d, const char *path, const char *blob, con
 {
     json_t *audit;
     TRY(tree_parse_json(&audit, b->data, b->len, path, err));
-    const char *slash = strrchr(path, '/');
-    return json_array_append_new(d->audits, json_pack("{s:s, s:s, s:o}", "file", slash + 1, "sha256", blob, "report", audit)) ? ERR(err, NOMEM, "no memory for an audit") : 0;
+    return json_array_append_new(d->audits, json_pack("{s:s, s:s, s:o}", "file", file_last_part(path), "sha256", blob, "report", audit)) ? ERR(err, NOMEM, "no memory for an audit") : 0;
 }
 
 static int write_evidence(struct dossier *d, const json_t *e, struct err *err)

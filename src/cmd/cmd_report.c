@@ -20,16 +20,10 @@ static struct opt_list data_cards;
 
 /* ---- where it goes ---- */
 
-static const char *last_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Two names of one file, which need not be there. */
 static int same_place(bool *same, const char *a, const char *b, struct err *err)
 {
-    const char *x = last_of(a), *y = last_of(b);
+    const char *x = file_last_part(a), *y = file_last_part(b);
     char *in_a = x == a ? mem_strdup(".") : mem_printf("%.*s", (int)(x - a), a), *in_b = y == b ? mem_strdup(".") : mem_printf("%.*s", (int)(y - b), b);
     const int rc = in_a && in_b ? 0 : ERR(err, NOMEM, "no memory for a path");
     *same = !rc && (!strcmp(a, b) || file_same(a, b) || (!strcmp(x, y) && file_same(in_a, in_b)));
@@ -46,7 +40,7 @@ static int check_places(const struct place *to, int n, struct err *err)
         bool same = false;
         if (!to[i].path)
             continue;
-        if (evidence_is_name(last_of(to[i].path)) || file_name_ends(to[i].path, ".jsonl"))
+        if (evidence_is_name(file_last_part(to[i].path)) || file_name_ends(to[i].path, ".jsonl"))
             return ERR(err, USAGE, "%s: found %s, which is named as evidence of an evaluation or a run, expected another name", to[i].option, to[i].path);
         if (facts)
             TRY(same_place(&same, to[i].path, facts, err));

@@ -130,13 +130,13 @@ static int read_bases(struct workshop_base *out, struct err *err)
     char *found, *whole;
     for (int i = 0; i < bases.n; i++) {
         char *equals = file_exists(bases.item[i]) ? NULL : strchr(bases.item[i], '=');
-        const char *model = equals ? equals + 1 : bases.item[i], *slash = strrchr(model, '/');
+        const char *model = equals ? equals + 1 : bases.item[i], *last = file_last_part(model);
         TRY(cmd_model_path(&found, model, err));
         const int rc = file_exists(found) ? whole_place(&whole, found, err) : ERR(err, NOTFOUND, "--workshop-base: there is no file or folder '%.300s'", found);
         mem_free(found);
         TRY(rc);
         out[i].path = whole;
-        if (!(out[i].name = equals ? mem_printf("%.*s", (int)(equals - bases.item[i]), bases.item[i]) : mem_strdup(slash && slash[1] ? slash + 1 : model)))
+        if (!(out[i].name = equals ? mem_printf("%.*s", (int)(equals - bases.item[i]), bases.item[i]) : mem_strdup(*last ? last : model)))
             return ERR(err, NOMEM, "no memory for a name");
         if (!*out[i].name || strlen(out[i].name) > 100 || strchr(out[i].name, '@'))
             return ERR(err, USAGE, "--workshop-base: found the name '%.100s', expected NAME=MODEL with a name of 1 to 100 bytes without '@'", out[i].name);

@@ -2,6 +2,7 @@
 #include <lathe.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
@@ -38,8 +39,8 @@ static int make_key(int n_args, const char *password, struct err *err)
 
 static const char *name_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
+    const char *last = file_last_part(path);
+    return *last ? last : path;
 }
 
 /* What the statement says; *passed is left alone by that of a training run. */

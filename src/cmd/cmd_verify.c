@@ -1,7 +1,7 @@
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 #include "base/mem.h"
+#include "base/when.h"
 #include "cmd/cmd.h"
 #include "store/oms.h"
 #include "store/provenance.h"
@@ -19,13 +19,6 @@ static json_t *names_of(const struct oms_verdict *v, enum oms_what what)
     return list;
 }
 
-static void date_of(int64_t t, char out[32])
-{
-    const time_t seconds = (time_t)t;
-    struct tm tm;
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm) ? &tm : &(struct tm){ .tm_mday = 1 });
-}
-
 /* Who signed is known, whether or not that is enough. */
 static json_t *report(const struct oms_verdict *v, const char *path, const char *bundle, int rc, const struct err *err)
 {
@@ -35,7 +28,7 @@ static json_t *report(const struct oms_verdict *v, const char *path, const char 
                           *h->identity ? (by_key ? "key" : "certificate") : NULL, "identity", *h->identity ? h->identity : NULL, "root", v->listed ? v->root : NULL, "files", v->n_file);
     char date[32];
     if (o && !by_key && h->ends) {
-        date_of(h->ends, date);
+        when_seconds(date, h->ends);
         json_object_set_new(o, "certificate", json_pack("{s:s, s:s, s:s}", "subject", h->subject, "sha256", h->sha256, "ends", date));
     }
     for (int what = OMS_CHANGED; o && v->listed && what <= OMS_UNSIGNED; what++)

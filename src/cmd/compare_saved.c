@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
@@ -138,7 +139,7 @@ int compare_items_of(struct compare_run *c, const struct samples *old, const str
 /* The model's digest in results_DATE.json beside samples_TASK_DATE.jsonl; "" where it is not there, or is none. */
 static int read_model(const char *samples, char sha256[SHA256_HEX], struct err *err)
 {
-    const char *slash = strrchr(samples, '/'), *name = slash ? slash + 1 : samples, *date = strrchr(name, '_');
+    const char *name = file_last_part(samples), *date = strrchr(name, '_');
     json_t *results = NULL;
     struct err none;
     sha256[0] = 0;

@@ -154,20 +154,14 @@ bool due_is(const json_t *ran, const struct task *t, char why[DUE_WHY])
 
 /* ---- what the data hold ---- */
 
-static const char *file_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* By what a set of an audit is the task's data; NULL: it is not. */
 static const char *same_data(const char *path, const struct task *t)
 {
     char hex[SHA256_HEX];
-    if (strcmp(file_name(path), file_name(task_data_name(t))) && !file_exists(path))
+    if (strcmp(file_last_part(path), file_last_part(task_data_name(t))) && !file_exists(path))
         return NULL;
     if (!file_exists(path) || file_is_dir(path))
-        return strcmp(file_name(path), file_name(task_data_name(t))) ? NULL : "name";
+        return strcmp(file_last_part(path), file_last_part(task_data_name(t))) ? NULL : "name";
     return !sha256_of_file(path, hex, NULL) && !strcmp(hex, task_data_sha256(t)) ? "bytes" : NULL;
 }
 

@@ -28,7 +28,7 @@ static const char *date_in(const char *name)
 
 static char *task_in(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *date = date_in(name);
+    const char *name = file_last_part(path), *date = date_in(name);
     const size_t n = strlen(name);
     const bool plain = n > 6 && !strcmp(name + n - 6, ".jsonl");
     return date ? mem_printf("%.*s", (int)(date - name) - (int)sizeof PREFIX + 1, name + sizeof PREFIX - 1) : mem_printf("%.*s", (int)(plain ? n - 6 : n), name);

@@ -420,7 +420,7 @@ static int put_in_order(struct flow *f, struct err *err)
 /* Of a file "dir/lathe.yaml": "lathe", and "dir/lathe.run". */
 static int name_it(struct flow *f, struct err *err)
 {
-    const char *slash = strrchr(f->path, '/'), *base = slash ? slash + 1 : f->path, *dot = strrchr(base, '.'), *name, *out;
+    const char *base = file_last_part(f->path), *dot = strrchr(base, '.'), *name, *out;
     const int n_base = dot ? (int)(dot - base) : (int)strlen(base);
     TRY(tree_str(f->tree, "name", "", &name, f->path, err));
     TRY(tree_str(f->tree, "out", "", &out, f->path, err));

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/mem.h"
+#include "base/pool.h"
 #include "infer/sched.h"
 #include "infer/spec.h"
 
@@ -681,11 +682,7 @@ int batch_new(struct batch **out, const struct batch_opts *o, struct err *err)
     struct batch *b = mem_alloc_zero(sizeof *b);
     if (!b)
         return ERR(err, NOMEM, "no memory for texts");
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&b->wake);
     pthread_mutex_init(&b->lock, NULL);
     const int rc = set_up(b, o, err);
     if (rc < 0)

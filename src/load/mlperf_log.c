@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/when.h"
 
 #define RULE "================================================\n"
 static const double percentiles[] = { 0.5, 0.9, 0.95, 0.97, 0.99, 0.999 };
@@ -160,10 +161,8 @@ static json_t *ns_json(double s) { return isfinite(s) ? json_integer((json_int_t
 static void add_settings(struct facts *f)
 {
     const struct mlperf_result *r = f->r;
-    char date[40];
-    const time_t t = (time_t)f->start_unix;
-    struct tm tm;
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+    char date[WHEN_TEXT];
+    when_seconds(date, (int64_t)f->start_unix);
     add_fact(f, 0, "loadgen_version", json_string(r->program));
     add_fact(f, 0, "test_datetime", json_string(date));
     add_fact(f, 0, "sut_name", json_string(r->sut));

@@ -527,8 +527,7 @@ static int add_file(struct safetensors *st, const char *name, struct err *err)
     if (!(f->name = mem_strdup(name)))
         return ERR(err, NOMEM, "no memory to open %s", name);
     st->n_file++;
-    const char *slash = strrchr(f->name, '/');
-    f->base = slash ? slash + 1 : f->name;
+    f->base = file_last_part(f->name);
     f->map.data = "";
     return 0;
 }

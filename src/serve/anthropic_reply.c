@@ -1,7 +1,7 @@
 #include "serve/anthropic_reply.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include "base/when.h"
 #include "serve/json_out.h"
 
 static const char *type_of(int status)
@@ -203,8 +203,7 @@ const struct dialect anthropic_dialect = { .type_of_stream = "text/event-stream;
 json_t *anthropic_model(const struct served_model *s, int which)
 {
     const char *name = served_model_as(s, which).name;
-    char since[32];
-    struct tm t;
-    strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&s->since, &t));
+    char since[WHEN_TEXT];
+    when_seconds(since, (int64_t)s->since);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "type", "model", "lifecycle", "active", "id", name, "display_name", name, "created_at", since, "max_input_tokens", served_model_ctx(s));
 }

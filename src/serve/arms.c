@@ -88,11 +88,7 @@ int arms_open(struct arms **out, const struct arms_opts *o, struct err *err)
         return ERR(err, NOMEM, "no memory for a model");
     *a = (struct arms){ .o = *o->model, .source = o->source, .memory = o->memory, .swap = o->swap, .reachable = true };
     pthread_mutex_init(&a->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->chosen, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&a->chosen);
     int rc = 0;
     if (o->model->name && !(a->name = mem_strdup(o->model->name)))
         rc = ERR(err, NOMEM, "no memory for the name of a model");

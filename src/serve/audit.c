@@ -273,16 +273,12 @@ int audit_open(struct audit **out, const char *path, struct err *err)
 {
     *out = NULL;
     struct audit *a = mem_alloc_zero(sizeof *a);
-    pthread_condattr_t monotonic;
     if (!a)
         return ERR(err, NOMEM, "no memory for the audit log");
     a->log.fd = -1, a->said = -INFINITY;
     buf_init(&a->taken), buf_init(&a->line), buf_init(&a->waiting);
     pthread_mutex_init(&a->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&a->wake);
     const int rc = start(a, path, err);
     if (rc < 0)
         audit_close(a);

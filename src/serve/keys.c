@@ -249,8 +249,7 @@ static int write_list(const char *path, const struct buf *b, const struct stat *
 /* Two that add a key at the same time would each write a file that lacks the other's. */
 static int lock_folder(const char *path, int *fd, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? mem_printf("%.*s", (int)(slash - path) + 1, path) : mem_strdup(".");
+    char *dir = file_parent(path);
     int rc = dir ? file_lock(dir, fd, err) : ERR(err, NOMEM, "no memory to write %s", path);
     for (int i = 0; rc == ERR_BUSY && i < LOCK_TRIES; i++) {
         nanosleep(&(struct timespec){ 0, LOCK_NAP_NS }, NULL);

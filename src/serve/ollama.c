@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/pool.h"
+#include "base/when.h"
 #include "serve/constraint.h"
 #include "serve/embeddings.h"
 #include "serve/json_out.h"
@@ -424,8 +425,8 @@ static json_t *details(const struct served_model *s)
 static json_t *entry(const struct served_model *s, int which, bool running)
 {
     const struct served_as as = served_model_as(s, which);
-    char since[OLLAMA_TIME];
-    ollama_time(since, s->since);
+    char since[WHEN_TEXT];
+    when_seconds(since, s->since);
     json_t *e = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", as.name, "model", as.name, "modified_at", since, "size", (json_int_t)served_model_weight_bytes(s), "digest", as.digest, "details", details(s));
     if (e && running)
         json_object_update_new(e, json_pack("{s:s, s:i, s:i}", "expires_at", "9999-12-31T23:59:59Z", "size_vram", 0, "context_length", served_model_ctx(s)));
@@ -479,7 +480,7 @@ static json_t *template_of(const char *path)
 void ollama_show(struct http_request *q, struct served_model *s, json_t *request)
 {
     static const char *const can[] = { [SERVED_TEXTS] = "completion", [SERVED_VECTORS] = "embedding", [SERVED_CLASSES] = "classification" };
-    char since[OLLAMA_TIME];
+    char since[WHEN_TEXT];
     struct in f;
     struct refusal e = { 0 };
     in_begin(&f, request, &e, "%s", "");
@@ -492,7 +493,7 @@ void ollama_show(struct http_request *q, struct served_model *s, json_t *request
         exchange_refuse(q, words, &e);
         return;
     }
-    ollama_time(since, s->since);
+    when_seconds(since, s->since);
     reply_json(q, json_pack("{s:s, s:s, s:o, s:o, s:o, s:[s], s:s, s:s}", "modelfile", "", "parameters", "", "template", template_of(s->path), "details", details(s), "model_info", model_info(s),
                             "capabilities", can[s->kind], "modified_at", since, "digest", served_model_as(s, which).digest));
 }

@@ -1,19 +1,14 @@
 #include "serve/ollama_reply.h"
 #include <string.h>
 #include "base/pool.h"
+#include "base/when.h"
 #include "serve/json_out.h"
 #include "serve/openai_reply.h"
 
-void ollama_time(char out[OLLAMA_TIME], time_t t)
-{
-    struct tm tm;
-    strftime(out, OLLAMA_TIME, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-}
-
 int ollama_head(struct buf *b, const char *model, time_t t, struct err *err)
 {
-    char time[OLLAMA_TIME];
-    ollama_time(time, t);
+    char time[WHEN_TEXT];
+    when_seconds(time, (int64_t)t);
     TRY(buf_add_str(b, "{\"model\":", err));
     TRY(out_string(b, model, strlen(model), err));
     return buf_printf(b, err, ",\"created_at\":\"%s\",", time);

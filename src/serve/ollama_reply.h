@@ -5,8 +5,6 @@
 #include "serve/exchange.h"
 
 extern const struct dialect ollama_chat_dialect, ollama_generate_dialect;
-#define OLLAMA_TIME 40
-void ollama_time(char out[OLLAMA_TIME], time_t t);       /* RFC 3339 */
 /* {"model":NAME,"created_at":TIME, what every line begins with */
 int ollama_head(struct buf *b, const char *model, time_t t, struct err *err);
 

@@ -35,8 +35,8 @@ static int check_part(const char *at, const char *end, struct err *err)
     if (end - at > WORKSHOP_PART)
         return ERR(err, USAGE, "a name has %lld bytes, expected at most %d: '%.60s'", (long long)(end - at), WORKSHOP_PART, at);
     for (int n; at < end; at += n) {
-        n = utf8_length(at, end);
-        if (!n || (unsigned char)*at < 32 || *at == 127 || *at == '\\' || *at == ':')
+        n = utf8_plain(at, end);
+        if (!n || *at == '\\' || *at == ':')
             return ERR(err, USAGE, "a name has a character that a file here may not have: control characters, '\\', ':' and what is no UTF-8");
     }
     return 0;
@@ -65,8 +65,7 @@ int workshop_name_check(const char *name, struct err *err)
 /* FOLDER/A/B and FOLDER/A/.B.part of A/B; both to be freed. */
 static int paths_of(const char *folder, const char *name, char **whole, char **part, struct err *err)
 {
-    const char *slash = strrchr(name, '/');
-    const int n = slash ? (int)(slash - name) + 1 : 0;
+    const int n = (int)(file_last_part(name) - name);
     *whole = file_join(folder, name);
     *part = mem_printf("%s/%.*s.%s.part", folder, n, name, name + n);
     return *whole && *part ? 0 : ERR(err, NOMEM, "no memory for a path");

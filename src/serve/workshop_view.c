@@ -288,8 +288,7 @@ int workshop_file(const char *workshop, const char *id, const char *path, size_t
 
 int workshop_file_remove(const char *workshop, const char *id, const char *name, struct err *err)
 {
-    const char *slash = strrchr(name, '/');
-    const int n = slash ? (int)(slash - name) + 1 : 0;
+    const int n = (int)(file_last_part(name) - name);
     char *whole = mem_printf("%s/%s/files/%s", workshop, id, name), *part = mem_printf("%s/%s/files/%.*s.%s.part", workshop, id, n, name, name + n);
     int rc = whole && part ? 0 : no_memory(err);
     if (!rc && unlink(whole) && errno != ENOENT)

@@ -26,17 +26,16 @@ static bool is_of_systems(const char *name)
 {
     if (!strncmp(name, "__MACOSX/", 9) || *name == '.')
         return true;
-    const char *slash = strrchr(name, '/');
-    return !strcasecmp(slash ? slash + 1 : name, "Thumbs.db") || strstr(name, "/.");
+    return !strcasecmp(file_last_part(name), "Thumbs.db") || strstr(name, "/.");
 }
 
 /* Behind the folder that the archive lies in.  Some programs write '\' for '/'. */
 static char *name_of(const struct unzip *u, const struct zip_member *m)
 {
-    const char *slash = strrchr(u->name, '/'), *own = m->name;
+    const char *own = m->name;
     while (!strncmp(own, "./", 2))
         own += 2;
-    char *name = mem_printf("%.*s%s", slash ? (int)(slash - u->name) + 1 : 0, u->name, own);
+    char *name = mem_printf("%.*s%s", (int)(file_last_part(u->name) - u->name), u->name, own);
     for (char *at = name; at && (at = strchr(at, '\\')); at++)
         *at = '/';
     return name;
@@ -48,7 +47,7 @@ static enum member what_is(const struct unzip *u, const struct zip_member *m, co
 {
     struct err none;
     const size_t n = strlen(name);
-    const char *slash = strrchr(u->name, '/'), *own = name + (slash ? slash - u->name + 1 : 0);
+    const char *own = name + (file_last_part(u->name) - u->name);
     if (!*own || name[n - 1] == '/' || is_of_systems(own))
         return PASSED;
     return m->size && !workshop_name_check(name, &none) && !workshop_is_zip(name) ? TAKEN : LEFT;

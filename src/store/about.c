@@ -50,8 +50,8 @@ static bool is_text(const char *s, size_t max, bool lines)
     if ((size_t)(end - s) > max)
         return false;
     while (s < end) {
-        const int n = utf8_length(s, end);
-        if (!n || *s == 0x7f || ((unsigned char)*s < 0x20 && !(lines && strchr("\n\r\t", *s))))
+        const int n = lines && *s && strchr("\n\r\t", *s) ? 1 : utf8_plain(s, end);
+        if (!n)
             return false;
         s += n;
     }

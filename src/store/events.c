@@ -100,9 +100,8 @@ static int places(char **folder, char **at, char **key, const char *where, struc
     const bool postgres = db_is_postgres(named);
     int rc = postgres ? models_home(&home, err) : 0;
     if (!rc) {
-        const char *slash = strrchr(named, '/');
         const bool file = !postgres && !file_is_dir(named) && file_name_ends(named, ".db");
-        *folder = postgres ? file_join(home, "registry") : !file ? mem_strdup(named) : slash ? mem_printf("%.*s", (int)(slash - named) + 1, named) : mem_strdup(".");
+        *folder = postgres ? file_join(home, "registry") : !file ? mem_strdup(named) : file_parent(named);
         *at = postgres || file ? mem_strdup(named) : file_join(named, "events.db");
         *key = !*at || !*folder ? NULL : postgres ? file_join(*folder, "events.key") : mem_printf("%s.key", *at);
         rc = *key ? 0 : ERR(err, NOMEM, "no memory for the place of events");

@@ -14,8 +14,8 @@ static int check_text(const char *what, const char *text, struct err *err)
     if (end - text > JOURNAL_TEXT_MAX)
         return ERR(err, USAGE, "%s has %zu bytes, expected at most %d", what, (size_t)(end - text), JOURNAL_TEXT_MAX);
     for (const char *p = text; p < end;) {
-        const int n = utf8_length(p, end);
-        if (!n || (unsigned char)*p < ' ' || *p == 127)
+        const int n = utf8_plain(p, end);
+        if (!n)
             return ERR(err, USAGE, "%s has a control character or is not UTF-8 at byte %zu", what, (size_t)(p - text));
         p += n;
     }

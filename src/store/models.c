@@ -51,8 +51,8 @@ bool model_path_ok(const char *path)
     if (end == path || end - path > 500)
         return false;
     for (const char *p = path; p < end;) {
-        const int n = utf8_length(p, end);
-        if (!n || (unsigned char)*p < ' ' || *p == 127 || *p == '\\')
+        const int n = utf8_plain(p, end);
+        if (!n || *p == '\\')
             return false;
         p += n;
     }
@@ -74,9 +74,8 @@ bool model_commit_ok(const char *commit)
 
 bool model_file_matches(const char *pattern, const char *path)
 {
-    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
     if (strpbrk(pattern, "*?["))
-        return !fnmatch(pattern, path, 0) || !fnmatch(pattern, last, 0);
+        return !fnmatch(pattern, path, 0) || !fnmatch(pattern, file_last_part(path), 0);
     return strcasestr(path, pattern) != NULL;
 }
 

@@ -1,6 +1,7 @@
 /* oci_pull.c - a manifest of another registry becomes a version here: blobs that are missing, what it says, signatures. */
 #include <string.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -215,7 +216,7 @@ static int pull(struct pull *p, struct registry_version *v, struct err *err)
 {
     struct buf text;
     struct err why;
-    const char *slash = strrchr(p->r->ref.repository, '/'), *name = p->o->name ? p->o->name : slash ? slash + 1 : p->r->ref.repository;
+    const char *name = p->o->name ? p->o->name : file_last_part(p->r->ref.repository);
     buf_init(&text);
     int rc = file_mkdirs(p->dir, err);
     if (!rc)

@@ -6,24 +6,11 @@
 
 /* ---- places ---- */
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-/* The folder that a file lies in. */
-static char *folder_of(const char *path)
-{
-    const char *name = last_part(path);
-    return name == path ? mem_strdup(".") : mem_printf("%.*s", name - path > 1 ? (int)(name - path - 1) : 1, path);
-}
-
 int oms_place(char **out, const char *path, bool must_exist, struct err *err)
 {
     *out = file_is_dir(path) ? file_join(path, "model.sig") : mem_printf("%s.sig", path);
     if (*out && must_exist && !file_exists(*out) && !file_is_dir(path)) {
-        char *folder = folder_of(path), *beside = folder ? file_join(folder, "model.sig") : NULL;
+        char *folder = file_parent(path), *beside = folder ? file_join(folder, "model.sig") : NULL;
         if (!beside || file_exists(beside)) {
             mem_free(*out);
             *out = beside, beside = NULL;
@@ -35,7 +22,7 @@ int oms_place(char **out, const char *path, bool must_exist, struct err *err)
         return ERR(err, NOMEM, "no memory for the path of a signature");
     if (!must_exist || file_exists(*out))
         return 0;
-    const int rc = ERR(err, NOTFOUND, "%.300s is not signed: there is no %.100s", path, last_part(*out));
+    const int rc = ERR(err, NOTFOUND, "%.300s is not signed: there is no %.100s", path, file_last_part(*out));
     mem_free(*out);
     *out = NULL;
     return rc;
@@ -45,7 +32,7 @@ int oms_place(char **out, const char *path, bool must_exist, struct err *err)
 static int path_below(char **out, const char *outer, const char *inner, struct err *err)
 {
     *out = NULL;
-    char *folder = folder_of(inner);
+    char *folder = file_parent(inner);
     if (!folder)
         return ERR(err, NOMEM, "no memory for a path");
     char *a = realpath(outer, NULL), *b = realpath(folder, NULL);
@@ -53,7 +40,7 @@ static int path_below(char **out, const char *outer, const char *inner, struct e
     const bool below = a && b && !strncmp(a, b, n) && (b[n] == '/' || !b[n] || n == 1);
     const char *between = below ? b + n + (b[n] == '/') : "";
     if (below)
-        *out = mem_printf("%s%s%s", between, *between ? "/" : "", last_part(inner));
+        *out = mem_printf("%s%s%s", between, *between ? "/" : "", file_last_part(inner));
     free(a);                                      /* realpath's own */
     free(b);
     mem_free(folder);
@@ -149,7 +136,7 @@ static int copy_ignore(struct oms_statement *s, const char *const *skip, struct 
 static int name_it(struct oms_statement *s, const char *path, struct err *err)
 {
     char *whole = realpath(path, NULL);
-    s->name = mem_strdup(whole && last_part(whole)[0] ? last_part(whole) : "model");
+    s->name = mem_strdup(whole && file_last_part(whole)[0] ? file_last_part(whole) : "model");
     free(whole);
     return s->name ? 0 : ERR(err, NOMEM, "no memory for the name of a model");
 }
@@ -345,7 +332,7 @@ static int name_findings(struct oms_verdict *v, const char *path, struct err *er
     for (int i = 0; i < v->n_finding; i++) {
         if (strcmp(v->finding[i].name, "."))
             continue;
-        char *name = mem_strdup(last_part(path));
+        char *name = mem_strdup(file_last_part(path));
         if (!name)
             return ERR(err, NOMEM, "no memory for the name of a file");
         mem_free(v->finding[i].name);
@@ -369,7 +356,7 @@ static int verify_files(struct oms_verdict *v, struct oms_statement *s, const ch
 {
     const bool folder = file_is_dir(path), of_file = s->files.n && !strcmp(s->files.file[0].name, ".");
     if (!folder && !of_file)
-        TRY(keep_one(s, last_part(path), err));
+        TRY(keep_one(s, file_last_part(path), err));
     else if (folder && of_file)
         return ERR(err, GATE, "the signature is that of a file, and %.300s is a folder", path);
     char *own = NULL;

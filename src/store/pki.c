@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/when.h"
 
 enum { CERTS_MAX = 10000, PEM_MAX = 16 << 20 };
 
@@ -362,10 +363,8 @@ static int look_at_holder(struct pki_holder *h, X509 *cert, const char *wanted, 
 
 static int check_time(const struct pki_holder *h, int64_t now, bool may_be_expired, struct err *err)
 {
-    char when[40];
-    const time_t t = (time_t)(now < h->begins ? h->begins : h->ends);
-    struct tm tm;
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm) ? &tm : &(struct tm){ .tm_mday = 1 });
+    char when[WHEN_TEXT];
+    when_seconds(when, now < h->begins ? h->begins : h->ends);
     if (now < h->begins)
         return ERR(err, GATE, "the signing certificate of '%.120s' begins at %s, which is not yet", h->identity, when);
     if (now > h->ends && !may_be_expired)

@@ -2,10 +2,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/when.h"
 #include "store/evidence_figure.h"
 #include "store/evidence_kind.h"
 
@@ -25,8 +25,6 @@ static int write_statement(struct buf *out, const char *name, const char *root, 
     json_decref(o);
     return rc;
 }
-
-static const char *last_part(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
 static int add(json_t *list, json_t *item, struct err *err) { return item && !json_array_append_new(list, item) ? 0 : ERR(err, NOMEM, "no memory for a statement"); }
 
@@ -73,7 +71,7 @@ static int read_evidence(struct evaluation *e, const char *path, const struct pr
         if (isnan(e->value[i]))
             e->value[i] = evidence_figure_value(o, need[i].name);
     json_decref(o);
-    return rc ? rc : add(e->configuration, descriptor(last_part(path), sha256), err);
+    return rc ? rc : add(e->configuration, descriptor(file_last_part(path), sha256), err);
 }
 
 static int judge(struct evaluation *e, const struct provenance_need *need, int n_need, struct err *err)
@@ -111,12 +109,7 @@ int provenance_evaluation(struct buf *out, bool *passed, const char *name, const
 
 /* ---- a training run ---- */
 
-static void date_of(double ms, char out[32])
-{
-    const time_t t = ms >= 0 && ms < 1e15 ? (time_t)(ms / 1000) : 0;
-    struct tm tm;
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm) ? &tm : &(struct tm){ .tm_mday = 1 });
-}
+static void date_of(double ms, char out[WHEN_TEXT]) { when_seconds(out, ms >= 0 && ms < 1e15 ? (int64_t)(ms / 1000) : 0); }
 
 /* unix_ms of the last line of metrics.jsonl; that of the start where there is none. */
 static int end_of(double *ms, const char *path, struct err *err)

@@ -354,16 +354,12 @@ int recorder_open(struct recorder **out, const struct recorder_opts *o, struct e
 {
     *out = NULL;
     struct recorder *r = mem_alloc_zero(sizeof *r);
-    pthread_condattr_t monotonic;
     if (!r)
         return ERR(err, NOMEM, "no memory to record answers");
     snprintf(r->server, sizeof r->server, "%s", o->server ? o->server : "");
     r->describe = o->describe, r->texts = o->texts, r->retain_s = o->retain_s, r->last = &r->first, r->said_last = &r->said, r->expired = clock_wall();
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&r->wake);
     const int rc = start(r, o, err);
     if (rc < 0)
         recorder_free(r);

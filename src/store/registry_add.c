@@ -16,12 +16,6 @@ enum { TIMES = 100 };                    /* that all is put again because a coll
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to add to the registry"); }
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* ---- copying in ---- */
 
 static int put_json(const struct registry *g, const json_t *o, char id[BLOB_ID], struct err *err)
@@ -37,9 +31,9 @@ static int name_single(struct manifest *m, const char *path, struct err *err)
 {
     if (m->n != 1 || strcmp(m->file[0].name, "."))
         return 0;
-    if (!model_path_ok(last_part(path)))
+    if (!model_path_ok(file_last_part(path)))
         return ERR(err, FORMAT, "%.400s: expected the name of a file, in UTF-8 without control characters", path);
-    char *name = mem_strdup(last_part(path));
+    char *name = mem_strdup(file_last_part(path));
     if (!name)
         return no_memory(err);
     mem_free(m->file[0].name);
@@ -122,7 +116,7 @@ static int put_evidence(const struct registry *g, json_t *list, const char *path
 {
     char id[BLOB_ID];
     struct buf text;
-    if (!model_path_ok(last_part(path)))
+    if (!model_path_ok(file_last_part(path)))
         return ERR(err, FORMAT, "%.300s: expected the name of a file, in UTF-8 without control characters", path);
     buf_init(&text);
     char kind[EVIDENCE_KIND];
@@ -131,7 +125,7 @@ static int put_evidence(const struct registry *g, json_t *list, const char *path
         rc = blob_put(registry_folder(g), text.data, text.len, id, err);
     if (!rc) {
         evidence_kind(text.data, text.len, kind);
-        if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "blob", id, "bytes", (json_int_t)text.len, "file", last_part(path), "kind", kind)))
+        if (json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "blob", id, "bytes", (json_int_t)text.len, "file", file_last_part(path), "kind", kind)))
             rc = no_memory(err);
     }
     buf_release(&text);

@@ -492,8 +492,7 @@ static int restore_inside(struct copy *c, const struct registry_backup_opts *o, 
 
 static int sync_parent(const char *path, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *parent = slash > path ? mem_printf("%.*s", (int)(slash - path), path) : mem_strdup(slash ? "/" : ".");
+    char *parent = file_parent(path);
     const int rc = parent ? file_sync_dir(parent, err) : copy_no_memory(err);
     mem_free(parent);
     return rc;

@@ -141,7 +141,7 @@ int registry_view_drop(struct registry *g, const struct manifest *files, struct 
     char *dir;
     int64_t n;
     TRY(view_dir(g, files, &dir, err));
-    int rc = db_query_int(&n, registry_db(g), 0, "SELECT count(*) FROM version WHERE manifest = $1", DB_ARGS(DB_T(strrchr(dir, '/') + 1)), err);
+    int rc = db_query_int(&n, registry_db(g), 0, "SELECT count(*) FROM version WHERE manifest = $1", DB_ARGS(DB_T(file_last_part(dir))), err);
     if (!rc && !n)
         rc = file_remove_tree(dir, err);
     mem_free(dir);

@@ -102,10 +102,7 @@ static bool is_piece(const char *path)
 
 static char *to_look_at(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    if (file_is_dir(path) || !is_piece(path))
-        return mem_strdup(path);
-    return !slash ? mem_strdup(".") : mem_printf("%.*s", slash > path ? (int)(slash - path) : 1, path);
+    return file_is_dir(path) || !is_piece(path) ? mem_strdup(path) : file_parent(path);
 }
 
 static int verify(struct verified *out, const char *path, const char *bundle, const struct dsse_trust *t, const struct memory *before, struct pool *pool, struct err *err)

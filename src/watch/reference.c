@@ -65,21 +65,11 @@ int reference_find(const struct reference *r, const char *name)
     return -1;
 }
 
-static bool is_plain(const char *s, size_t n)
-{
-    for (size_t i = 0, step; i < n; i += step) {
-        step = (size_t)utf8_length(s + i, s + n);
-        if (!step || (step == 1 && ((unsigned char)s[i] < 32 || s[i] == 127)))
-            return false;
-    }
-    return true;
-}
-
 int reference_signal(struct reference *r, const char *name, enum watch_kind kind, int dim, struct err *err)
 {
     if (r->closed || r->n)
         return ERR(err, USAGE, "signal '%s': expected before the first event", name);
-    if (!*name || strlen(name) > WATCH_NAME || !is_plain(name, strlen(name)))
+    if (!*name || strlen(name) > WATCH_NAME || !utf8_is_plain(name, strlen(name)))
         return ERR(err, RANGE, "signal '%.60s': expected a name of 1 to %d bytes, UTF-8 without control characters", name, WATCH_NAME);
     if (reference_find(r, name) >= 0)
         return ERR(err, RANGE, "signal '%s': there are two of that name", name);
@@ -204,7 +194,7 @@ void ref_text(const struct watch_value *v, char out[WATCH_NAME + 1])
 {
     if (v->state == WATCH_MISSING) {
         strcpy(out, REF_MISSING);
-    } else if (v->n_text <= WATCH_NAME && is_plain(v->text, v->n_text)) {
+    } else if (v->n_text <= WATCH_NAME && utf8_is_plain(v->text, v->n_text)) {
         memcpy(out, v->text, v->n_text);
         out[v->n_text] = 0;
     } else {

@@ -667,9 +667,30 @@ static void bytes_that_are_no_utf8_are_replaced_one_by_one(void **state)
     }
 }
 
+static void a_path_has_a_last_part_and_a_folder(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = { { "a", "a", "." }, { "a/b", "b", "a" }, { "/a", "a", "/" }, { "a/b/", "", "a/b" }, { "", "", "." }, { "../x/y.z", "y.z", "../x" } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *parent = file_parent(cases[i][0]);
+        assert_string_equal(file_last_part(cases[i][0]), cases[i][1]);
+        assert_string_equal(parent, cases[i][2]);
+        mem_free(parent);
+    }
+}
+
+static void plain_text_has_no_control_characters(void **state)
+{
+    (void)state;
+    assert_true(utf8_is_plain("", 0) && utf8_is_plain("a \xc3\xa9~", 5));
+    assert_false(utf8_is_plain("a\n", 2) || utf8_is_plain("\x7f", 1) || utf8_is_plain("\x1f", 1) || utf8_is_plain("a\xc3", 2) || utf8_is_plain("a\0b", 3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_has_a_last_part_and_a_folder),
+        cmocka_unit_test(plain_text_has_no_control_characters),
         cmocka_unit_test(bytes_that_are_no_utf8_are_replaced_one_by_one),
         cmocka_unit_test(errors_carry_a_code_and_a_sentence),
         cmocka_unit_test(a_buffer_grows_and_ends_with_nul),

@@ -53,8 +53,19 @@ static void the_clock_goes_unless_it_is_held(void **state)
     assert_true(when_now() >= b);
 }
 
+static void seconds_are_whole_and_moments_of_no_calendar_are_told(void **state)
+{
+    (void)state;
+    static const struct { int64_t s; const char *text; } cases[] = { { 0, "1970-01-01T00:00:00Z" }, { -1, "1969-12-31T23:59:59Z" }, { WHEN_LAST, "9999-12-31T23:59:59Z" }, { INT64_MAX, "1900-01-01T00:00:00Z" } };
+    char text[WHEN_TEXT];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        when_seconds(text, cases[i].s);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(texts_become_moments_and_back), cmocka_unit_test(other_texts_are_refused), cmocka_unit_test(the_clock_goes_unless_it_is_held) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(seconds_are_whole_and_moments_of_no_calendar_are_told), cmocka_unit_test(texts_become_moments_and_back), cmocka_unit_test(other_texts_are_refused), cmocka_unit_test(the_clock_goes_unless_it_is_held) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
