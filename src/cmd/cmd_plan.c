@@ -53,7 +53,7 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "bandwidth-times", &o.bandwidth, "<float>", "what if memory were so many times as fast", 0.01, 100 },
     { OPT_FLOAT, "peak-times", &o.peak, "<float>", "what if products were so many times as fast", 0.01, 100 },
     { OPT_FLOAT, "memory-times", &o.memory, "<float>", "what if there were so many times as much memory", 0.01, 100 },
-    { OPT_STR, "workload", &o.workload, "<name|file>", "chat, code, rag, batch, or a file of requests with their times and tokens", 0, 0 },
+    { OPT_STR, "workload", &o.workload, "<name|file>", "chat, code, rag, batch, a file of requests with their times and tokens, or recorded[:PLACE], what a server recorded", 0, 0 },
     { OPT_STR, "prompt", &o.prompt, "<lengths>", "tokens of prompts in place of the workload's: 1000, 200-400, lognormal:1020,0.9", 0, 0 },
     { OPT_STR, "output", &o.output, "<lengths>", "tokens of answers, in the same way", 0, 0 },
     { OPT_FLOAT, "rate", &o.rate, "<float>", "requests a second; 0: as many as the targets allow, or a file's own", 0, 1e9 },

@@ -4,15 +4,43 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "load/trace.h"
+#include "plan/recorded.h"
 #include "plan/serve.h"
+#include "store/registry.h"
 
 /* Requests a second of a trace as it came. */
 static double trace_rate(const struct trace_row *row, int n) { return n > 1 && row[n - 1].at > row[0].at ? (n - 1) / (row[n - 1].at - row[0].at) : 0; }
 
+#define RECORDED "recorded"
+
+/* "recorded", of the registry, or "recorded:PLACE". */
+static bool is_recorded(const char *name) { return !strcmp(name, RECORDED) || !strncmp(name, RECORDED ":", strlen(RECORDED ":")); }
+
+static int read_recorded(const char *name, struct trace_row **rows, int *n, struct err *err)
+{
+    const char *place = strchr(name, ':');
+    char *made = NULL;
+    struct events *e;
+    struct recorded r = { 0 };
+    if (!place)
+        TRY(registry_where(&made, err));
+    int rc = events_open(&e, place ? place + 1 : made, false, err);
+    if (!rc) {
+        rc = recorded_read(&r, e, &(struct events_where){ 0 }, err);
+        events_close(e);
+    }
+    mem_free(made);
+    if (!rc && r.left_out)
+        log_warn("%lld recorded answers have no tokens and are left out", (long long)r.left_out);
+    *rows = r.rows, *n = r.n;
+    return rc;
+}
+
 static int from_trace(struct workload *w, struct trace_row **rows, const struct plan_options *o, struct err *err)
 {
-    TRY(trace_read(o->workload, rows, &w->n_trace, err));
+    TRY(is_recorded(o->workload) ? read_recorded(o->workload, rows, &w->n_trace, err) : trace_read(o->workload, rows, &w->n_trace, err));
     w->trace = *rows, w->trace_times = true, w->speed = 1;
     const double rate = trace_rate(*rows, w->n_trace);
     if (o->rate > 0 && !(rate > 0))
@@ -26,7 +54,7 @@ static int from_trace(struct workload *w, struct trace_row **rows, const struct 
 int plan_workload(struct workload *w, struct trace_row **rows, const struct plan_options *o, struct err *err)
 {
     *rows = NULL, *w = (struct workload){ 0 };
-    const bool file = file_exists(o->workload);
+    const bool file = is_recorded(o->workload) || file_exists(o->workload);
     if (file)
         TRY(from_trace(w, rows, o, err));
     else if (workload_find(w, o->workload, err) < 0)
