@@ -8,6 +8,7 @@
 #include "cmd/cmd.h"
 #include "cmd/plan_here.h"
 #include "cmd/plan_workload.h"
+#include "plan/serve_rate.h"
 
 /* ---- what is computed in what ---- */
 
@@ -109,7 +110,21 @@ void plan_serve_table(const struct served_plan *p, int n, const struct workload 
         printf("%.2g %% of the requests are longer than the model's positions or a replica's cache; they are refused, and not counted\n", 100 * (double)n_long / (double)n_all);
 }
 
-static void print_explained(const struct served_plan *p)
+/* What whole deployments reached on such a device, by the fit to their tables: tokens a second of all; NAN: not to be said. */
+static double deployments_reach(const struct served_plan *p, const struct plan_model *m, const struct workload *w)
+{
+    struct serve_model model;
+    struct serve_rate r;
+    struct serve_load load = { .tpot = w->targets.tpot };
+    workload_means(w, &load.prompt, &load.output);
+    const double bits = p->bits > 0 ? p->bits : number_bits(p->weights);
+    const struct serve_numbers n = { bits, p->compute, number_bytes(p->cache) };
+    if (!strcmp(p->device.device.key, PLAN_HERE) || serve_model_of(&model, &m->config, NULL) < 0 || serve_rate(&r, &model, &p->device.device, p->n, &n, &load, NULL, &serve_fitted, NULL) < 0)
+        return NAN;
+    return r.tokens > 0 ? r.tokens : (double)NAN;
+}
+
+static void print_explained(const struct served_plan *p, const struct plan_model *m, const struct workload *w)
 {
     char a[32], b[32], c[32], d[32], e[32], f[32];
     const struct serve_plan *s = &p->plan;
@@ -118,8 +133,17 @@ static void print_explained(const struct served_plan *p)
            fmt_bytes(c, y->runtime), fmt_bytes(d, y->spare), fmt_bytes(e, y->cache), fmt_bytes(f, y->all), fmt_count((char[32]){ 0 }, s->cache_tokens));
     printf("  %.1f texts under way and %.1f waiting on average, busy %.0f %% of the time; %.0f %% of the cache at most, %lld put aside\n", s->sim.mean_running, s->sim.mean_waiting,
            100 * s->sim.busy_s / s->sim.seconds, 100 * s->sim.most_cache, (long long)s->sim.n_put_aside);
-    printf("  a step of those texts %s, and %s by peak and bandwidth alone\n", fmt_seconds_fine(a, s->step_seconds), fmt_seconds_fine(b, s->bound));
+    printf("  a step of those texts, each with %.0f keys, %s, and %s by peak and bandwidth alone:\n", s->step.decode_keys, fmt_seconds_fine(a, s->step_seconds), fmt_seconds_fine(b, s->bound));
+    for (int i = 0; i < s->n_row; i++) {
+        const struct price_row *r = &s->row[i];
+        if (r->seconds > s->step_seconds / 200)
+            printf("    %4d x %-32s %9s, at least %9s: %s operations, %s%s%s\n", r->count, r->what, fmt_seconds_fine(a, r->seconds), fmt_seconds_fine(b, r->roofline), fmt_count(c, r->flops),
+                   fmt_bytes(d, r->bytes), r->sent > 0 ? ", sent " : "", r->sent > 0 ? fmt_bytes(e, r->sent) : "");
+    }
     printf("  how sure: %s\n", p->device.device.fitted ? p->device.device.fitted : "from its data sheet alone");
+    const double reached = deployments_reach(p, m, w);
+    if (isfinite(reached))
+        printf("  deployments of its kind reach %.4g tokens/s with such texts and target (%s)\n", reached, SERVE_FITTED_ERROR);
     if (p->device.device.price > 0)
         printf("  price: $%.2f an hour (%s, $%.2f to $%.2f)\n", p->device.device.price, p->device.device.price_date, p->device.device.price_low, p->device.device.price_high);
 }
@@ -132,7 +156,7 @@ static json_t *spread_json(const struct spread *s)
                      finite_or_null(s->p99));
 }
 
-json_t *plan_serve_json(const struct served_plan *p, const struct workload *w)
+json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m, const struct workload *w)
 {
     double prompt, output;
     const struct serve_plan *s = &p->plan;
@@ -151,6 +175,7 @@ json_t *plan_serve_json(const struct served_plan *p, const struct workload *w)
     json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));
     json_object_set_new(all, "usd_per_million_output_tokens", finite_or_null(usd_mtok(p, output))), json_object_set_new(all, "wh_per_million_output_tokens", finite_or_null(wh_mtok(p, output)));
     json_object_set_new(all, "usd_per_hour", d->price > 0 ? json_real(p->n * d->price) : json_null()), json_object_set_new(all, "price_date", d->price_date ? json_string(d->price_date) : json_null());
+    json_object_set_new(all, "deployments_reach_tokens_per_s", finite_or_null(deployments_reach(p, m, w)));
     json_object_set_new(all, "fitted", d->fitted ? json_string(d->fitted) : json_null());
     return all;
 }
@@ -168,7 +193,7 @@ static int tell(const struct served_plan *p, const struct plan_model *m, const s
     if (cmd_json) {
         json_t *plans = json_array();
         for (int i = 0; i < o->device.n; i++)
-            json_array_append_new(plans, plan_serve_json(&p[i], w));
+            json_array_append_new(plans, plan_serve_json(&p[i], m, w));
         return cmd_print_json(json_pack("{s:o, s:o, s:o}", "model", plan_model_json(m), "workload", workload_json(w, o), "plans", plans), err);
     }
     plan_model_print(m);
@@ -176,7 +201,7 @@ static int tell(const struct served_plan *p, const struct plan_model *m, const s
     plan_serve_table(p, o->device.n, w);
     for (int i = 0; i < o->device.n && o->explain; i++)
         if (p[i].n)
-            print_explained(&p[i]);
+            print_explained(&p[i], m, w);
     return 0;
 }
 

@@ -238,7 +238,7 @@ static int print_json(const struct versus *v, struct err *err)
     for (int i = 0; i < v->n_load; i++)
         json_array_append_new(loads, json_real(v->load[i]));
     for (int i = 0; i < v->o->device.n; i++)
-        json_array_append_new(plans, plan_serve_json(&v->plan[i], &v->w));
+        json_array_append_new(plans, plan_serve_json(&v->plan[i], v->m, &v->w));
     for (int i = 0; i < v->n; i++) {
         json_array_append_new(options, option_json(v, i));
         for (int k = 0; k < v->n; k++) {

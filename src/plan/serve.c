@@ -9,7 +9,6 @@
 #define LEAST_RATE 1e-3          /* what is simulated where no load keeps the targets: requests that are alone */
 #define SERVE_STAGES 16          /* of a pipeline that are tried */
 #define NO_LIMIT 0.5             /* a stretch that is none (infer/pace.h) */
-#define ROWS 64                  /* kinds of kernels of a model at most */
 
 /* ---- time ---- */
 
@@ -170,12 +169,12 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     TRY(simulate(&out->sim, &share, &l, &e->cost, err));
     out->rate = share.users > 0 || share.at_once ? out->sim.request_s * dp : share.rate * dp;
     workload_means(w, &prompt, &output);
-    const struct step_load full = { .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
-    struct price_row row[ROWS];
-    const int n = priced_rows(e->p, &full, row, ROWS);
-    out->step_seconds = priced_seconds(e->p, &full);
-    for (int i = 0; i < n && i < ROWS; i++)
-        out->bound += row[i].roofline;
+    out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
+    out->step_seconds = priced_seconds(e->p, &out->step);
+    out->n_row = priced_rows(e->p, &out->step, out->row, SERVE_ROWS);
+    out->n_row = out->n_row < SERVE_ROWS ? out->n_row : SERVE_ROWS;
+    for (int i = 0; i < out->n_row; i++)
+        out->bound += out->row[i].roofline;
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #define SERVE_SPARE 0.05         /* share of its memory that is left free: what engines call 0.95 of utilisation */
 #define SERVE_SLOTS 1024         /* texts under way at most of a replica, where nothing else is said */
 #define SERVE_STEP 8192          /* rows of a step at most (vLLM's max_num_batched_tokens on such devices) */
+#define SERVE_ROWS 64            /* kinds of kernels of a model at most */
 #define SERVE_GOOD 0.99          /* share of requests that keep the targets, for a load that is kept */
 
 struct serve_opts {
@@ -39,7 +40,9 @@ struct serve_plan {
     double capacity;             /* requests a second of all replicas that keep the targets; where there are no targets: as fast as it can */
     double rate;                 /* that the simulation is of, of all replicas; of a closed loop what came about */
     struct sim_result sim;       /* of one replica */
-    double step_seconds, bound;  /* of a step with all slots and their mean keys; and of its roofline */
+    struct step_load step;       /* of the texts that are under way on average, each half way through its answer */
+    double step_seconds, bound;  /* of that; and of its roofline */
+    struct price_row row[SERVE_ROWS]; int n_row;     /* what it is made of */
 };
 
 /* The layout of o->n devices that serves most within w's targets; among equals the one of fewest devices a replica.  w's rate: the load that is simulated; 0: the
