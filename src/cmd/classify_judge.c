@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "data/labelled.h"
@@ -191,8 +192,8 @@ static int put_wrong(json_t *tree, struct judge *j, const struct labels *names)
         if (shown[(int64_t)w->is * j->n_label + w->said]++ >= WRONG_EACH)
             continue;
         n++;
-        rc = json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:s}", "is", names->name[w->is], "said", names->name[w->said], "p", (double)w->p, "p_is", (double)w->p_is,
-                                                   images ? "file" : "text", w->text)) ? no_memory(j->err) : 0;
+        rc = json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:f, s:o}", "is", names->name[w->is], "said", names->name[w->said], "p", (double)w->p, "p_is", (double)w->p_is,
+                                                   images ? "file" : "text", tree_text(w->text, strlen(w->text)))) ? no_memory(j->err) : 0;
     }
     mem_free(shown);
     const int put = evidence_put(tree, "wrong", list, j->err);
@@ -204,7 +205,7 @@ static int fill(json_t *tree, struct judge *j, const struct labels *names)
     double ci[2];
     TRY(interval_wilson(j->n_right, j->n, 0.95, ci, j->err));
     TRY(evidence_figure(tree, &(struct evidence_figure){ "accuracy", NULL, (double)j->n_right / (double)j->n, ci[0], ci[1], j->n, EVIDENCE_HIGHER, "share of what was held out that is told right" }, j->err));
-    TRY(evidence_put(tree, "data", json_string(j->o->path), j->err));
+    TRY(evidence_put(tree, "data", tree_text(j->o->path, strlen(j->o->path)), j->err));
     TRY(evidence_put(tree, "n", json_integer(j->n), j->err));
     TRY(evidence_put(tree, "right", json_integer(j->n_right), j->err));
     TRY(evidence_put(tree, "cut", json_integer(j->n_cut), j->err));

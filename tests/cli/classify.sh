@@ -37,6 +37,8 @@ with open("train.jsonl", "w") as f, open("held.csv", "w") as g:
     g.write("a good day again,sad\n%s,glad\n" % ("a good day " * 60))
 P
 lathe classify run --judge held --quiet | sed 's/([01][.][0-9]*)/(#)/'
+cp -r held $'held \xff' && mv $'held \xff/dark/240.png' $'held \xff/dark/\xff.png'
+lathe classify run --judge $'held \xff' --quiet --json | grep -E '"(data|file)": .*held' | sort -u          # names of files may be any bytes
 cat > texts.yaml <<'Y'
 model: {model_type: bert, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 48, max_position_embeddings: 48, initializer_range: 0.1, hidden_act: gelu}
 data: {train: train.jsonl, form: label, valid_share: 0.2, vocab_size: 280}
