@@ -1,4 +1,5 @@
 /* cmd_registry_documents.c - lathe registry documents: what people who answer for a version have to write, as far as the registry knows it. */
+#include <stdio.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -22,6 +23,18 @@ struct dossier { struct registry *g; struct registry_version v; json_t *shown, *
 
 /* ---- evidence, as files beside the documents ---- */
 
+/* An evaluation that came under another name, as what a stage of lathe run printed: by its kind and when it was added.  Those that were added together are i apart. */
+static char *evaluation_name(const char *kind, const char *t, size_t i)
+{
+    char date[60];
+    long micro;
+    if (strspn(kind, "abcdefghijklmnopqrstuvwxyz_") != strlen(kind) || strlen(t) < 26 || t[19] != '.' || sscanf(t + 20, "%6ld", &micro) != 1)
+        return NULL;
+    snprintf(date, sizeof date, "%.19s.%06ld", t, (micro + (long)i) % 1000000L);
+    date[13] = date[16] = '-';
+    return mem_printf("%s_%s.json", !strcmp(kind, "tasks") ? "results" : kind, date);
+}
+
 /* Audits are all called report.json, and names of two pieces may be the same. */
 static char *evidence_path(const struct dossier *d, const char *blob, const char *file, const char *kind)
 {
@@ -39,20 +52,23 @@ static int keep_audit(struct dossier *d, const char *path, const char *blob, con
     return json_array_append_new(d->audits, json_pack("{s:s, s:s, s:o}", "file", file_last_part(path), "sha256", blob, "report", audit)) ? ERR(err, NOMEM, "no memory for an audit") : 0;
 }
 
-static int write_evidence(struct dossier *d, const json_t *e, struct err *err)
+static bool is_renamed(const char *file, const char *kind) { return evidence_is_evaluation(kind) && strcmp(kind, "watch") && !evidence_is_name(file); }
+
+static int write_evidence(struct dossier *d, const json_t *e, size_t i, struct err *err)
 {
     const char *blob = read_str(e, "blob"), *file = read_str(e, "file"), *kind = read_str(e, "kind");
     struct buf b;
     if (!blob || !file || !kind || strchr(file, '/') || !strcmp(file, ".") || !strcmp(file, ".."))
         return ERR(err, CORRUPT, "%s@%lld: evidence without a digest, a kind or a file's name", d->v.name, (long long)d->v.number);
     buf_init(&b);
-    char *path = evidence_path(d, blob, file, kind);
+    char *named = is_renamed(file, kind) ? evaluation_name(kind, read_str(e, "t") ? read_str(e, "t") : "", i) : NULL;
+    char *path = evidence_path(d, blob, named ? named : file, kind);
     int rc = path ? blob_get(registry_folder(d->g), blob, EVIDENCE_BYTES_MAX, &b, err) : ERR(err, NOMEM, "no memory for a path");
     if (!rc)
         rc = file_write_all(path, b.data, b.len, err);
     if (!rc && !strcmp(kind, "audit"))
         rc = keep_audit(d, path, blob, &b, err);
-    mem_free(path);
+    mem_free(path), mem_free(named);
     buf_release(&b);
     return rc;
 }
@@ -92,8 +108,8 @@ static void say_passed_over(const struct dossier *d)
     size_t i;
     json_array_foreach(json_object_get(d->shown, "evidence"), i, e) {
         const char *file = read_str(e, "file"), *kind = read_str(e, "kind");
-        if (file && kind && strcmp(kind, "audit") && strcmp(kind, "signature") && !evidence_is_name(file))
-            log_warn("%s (%s): its figures are not in the documents, expected a name such as KIND_2026-11-26T21-14-27.123456.json", file, kind);
+        if (file && kind && strcmp(kind, "audit") && strcmp(kind, "signature") && !is_renamed(file, kind) && !evidence_is_name(file))
+            log_warn("%s (%s): its figures are not in the documents, which have those of evaluations", file, kind);
     }
 }
 
@@ -104,7 +120,7 @@ static int gather(struct dossier *d, struct err *err)
     TRY(registry_show(d->g, &d->v, &d->shown, err));
     TRY(registry_history(d->g, d->v.name, 0, &d->history, err));
     json_array_foreach(json_object_get(d->shown, "evidence"), i, e)
-        TRY(write_evidence(d, e, err));
+        TRY(write_evidence(d, e, i, err));
     TRY(evidence_files(&files, d->evidence_dir, err));
     const int rc = report_make(&d->report, files, err);
     json_decref(files);
@@ -162,7 +178,7 @@ static int model_of_version(const struct dossier *d)
 
 static int write_model_card(const struct dossier *d, struct err *err)
 {
-    const struct card_of_model c = { .report = d->report, .i_model = model_of_version(d), .facts = d->said };
+    const struct card_of_model c = { .report = d->report, .i_model = model_of_version(d), .facts = d->said, .name = d->v.name };
     struct buf b;
     buf_init(&b);
     int rc = report_card(&c, &b, err);

@@ -64,7 +64,7 @@ static const json_t *model(const struct card_of_model *c)
 
 static const char *name_of(const struct card_of_model *c)
 {
-    const char *name = said(c, "name") ? said(c, "name") : read_str(model(c), "name");
+    const char *name = said(c, "name") ? said(c, "name") : c->name ? c->name : read_str(model(c), "name");
     return name ? name : "model";
 }
 

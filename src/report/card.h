@@ -10,8 +10,8 @@
 /* What a person knows, by the keys of facts.def: texts, or lists of them.  Unknown keys and wrong types are errors; where: the file's name. */
 int card_facts_check(const json_t *facts, const char *where, struct err *err);
 /* report: of report_make(); i_model: of its models, -1 where it has none.  facts: checked, or NULL.  data_cards: of the data, [{"name", "license", "sha256"}],
- * or NULL. */
-struct card_of_model { const json_t *report; int i_model; const json_t *facts, *data_cards; };
+ * or NULL.  name: where a person says none; NULL: that of the evaluated model. */
+struct card_of_model { const json_t *report; int i_model; const json_t *facts, *data_cards; const char *name; };
 int report_card(const struct card_of_model *c, struct buf *out, struct err *err);
 
 #endif

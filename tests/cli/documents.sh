@@ -16,6 +16,17 @@ say lathe registry documents small@1 --out documents
 say lathe registry documents small@2 --out other
 say lathe registry documents small@1
 say lathe registry documents small@1 --out other2 --facts audit/report.json
+echo '--- evaluations under names of their own, as lathe run keeps what a stage printed: by kind and when they came'
+python3 - <<'P'
+import json
+for name, kind, value in (("a", "quality", 12.5), ("b", "quality", 11.5), ("c", "watch", 0.1)):
+    open("%s.json" % name, "w").write(json.dumps({"kind": kind, "date": 0, "figures": [{"name": "perplexity", "of": None, "value": value, "low": None, "high": None, "n": 9}]}))
+P
+for name in a b c; do mkdir kept-$name && mv $name.json kept-$name/result.json; done
+lathe registry add small run --evidence kept-a/result.json --evidence kept-b/result.json --evidence kept-c/result.json --quiet > /dev/null
+say lathe registry documents small@1 --out named
+ls named/evidence | sed -E 's/audit-[0-9a-f]{12}/audit-ID/; s/_20[0-9T.-]+\.json/_DATE.json/'
+grep -c '1[12][.]5' named/README.md
 schemas=${LATHE_SHARED:-$ROOT/../shared/data}/governance-schemas
 if [ -d "$schemas" ] && /usr/bin/python3 -c 'import jsonschema' 2> /dev/null; then
     /usr/bin/python3 "$ROOT/tools/check_card.py" documents cyclonedx "$schemas" || echo 'not CycloneDX 1.7'
