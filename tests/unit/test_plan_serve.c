@@ -132,6 +132,18 @@ static void capacity_is_what_slots_and_steps_allow(void **state)
     assert_true(rate > 0.2 && rate < 1.9);
 }
 
+/* M/D/1, whose 99th percentile of waiting at a load of 0.8 is known (tools/golden/queue.py): that load is what keeps it. */
+static void capacity_at_random_is_that_of_a_queue(void **state)
+{
+    (void)state;
+    const struct sim_cost cost = { NULL, even_decode, even_mixed };
+    const struct sim_limits l = { .n_slot = 1, .cache_tokens = 1e6, .step_tokens = 1000, .n_queue = -1 };
+    struct workload w = { .n = 2000000, .arrival = ARRIVAL_POISSON, .prompt = { .a = 5 }, .output = { .a = 1 }, .targets = { .ttft = 1 + 10.355886791994953 }, .seed = 2 };
+    double rate;
+    OK(serve_capacity(&rate, &w, &l, &cost, &err));
+    assert_float_equal(rate, 0.8, 0.008);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +153,7 @@ int main(void)
         cmocka_unit_test(a_load_takes_as_many_devices_as_it_needs),
         cmocka_unit_test(faster_memory_and_looser_targets_never_serve_less),
         cmocka_unit_test(capacity_is_what_slots_and_steps_allow),
+        cmocka_unit_test(capacity_at_random_is_that_of_a_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
