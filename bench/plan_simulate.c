@@ -85,8 +85,10 @@ int main(int argc, char **argv)
     struct sim_result r, slow;
     double t = timed(&r, &w, &l);
     printf("%s, %d requests at %.1f a second (CV %g): %.2f s, %.2f us a request, %.0f MB\n", name, n, w.rate, w.cv, t, 1e6 * t / n, (double)mem_resident_peak() / 1048576);
-    printf("simulated %.0f s, busy %.3f, %.1f texts under way, %.0f tokens/s, %lld steps of which %.1f %% with prompts, %lld events, %lld put aside, ttft p50 %.3f p99 %.3f s, tpot p50 %.4f p99 %.4f s\n", r.seconds,
-           r.busy_s / r.seconds, r.mean_running, r.output_s, (long long)r.n_step, 100 * (double)r.n_mixed / (double)r.n_step, (long long)r.n_event, (long long)r.n_put_aside, r.ttft.p50, r.ttft.p99, r.tpot.p50, r.tpot.p99);
+    printf("simulated %.0f s, busy %.3f, %.1f texts under way, %.0f tokens/s, ", r.seconds, r.busy_s / r.seconds, r.mean_running, r.output_s);
+    printf("%lld steps of which %.1f %% with prompts, %lld events, %lld put aside, ", (long long)r.n_step, 100 * (double)r.n_mixed / (double)r.n_step, (long long)r.n_event,
+           (long long)r.n_put_aside);
+    printf("ttft p50 %.3f p99 %.3f s, tpot p50 %.4f p99 %.4f s\n", r.ttft.p50, r.ttft.p99, r.tpot.p50, r.tpot.p99);
     if (check < 1)
         return 0;
     w.n = check;

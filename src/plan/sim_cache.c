@@ -121,7 +121,8 @@ enum pages_fate sim_begin(struct sim_cache *c, struct sim_hold *h, int n, int sp
         hold_group(c, g);
     *n_kept = ready * c->block;
     h->shared = (int)shared;
-    const int64_t found = writes ? 0 : find_own(c, h, n, n_kept), copied = found && *n_kept % c->page, own = found - copied, need = sim_pages(c, n) - shared - own + more;
+    const int64_t found = writes ? 0 : find_own(c, h, n, n_kept), copied = found && *n_kept % c->page;
+    const int64_t own = found - copied, need = sim_pages(c, n) - shared - own + more;
     c->n_held += found;
     if (sim_free(c) - need < spare || !sim_take(c, need)) {
         c->n_held -= found;

@@ -194,7 +194,8 @@ static bool take_request(struct sim *s, double at)
     struct text *t = text_new(s);
     if (!t)
         return false;
-    *t = (struct text){ .s = { .id = (uint64_t)s->n_drawn, .n_prompt = r.prompt, .n_ids = r.prompt }, .hold = { .group = r.group, .prefix = r.prefix }, .at = at, .first = -1, .last = -1, .n_out = n_out, .heap = -1 };
+    *t = (struct text){ .hold = { .group = r.group, .prefix = r.prefix }, .at = at, .first = -1, .last = -1, .n_out = n_out, .heap = -1 };
+    t->s = (struct sched_text){ .id = (uint64_t)s->n_drawn, .n_prompt = r.prompt, .n_ids = r.prompt };
     s->r.n_cut += n_out < r.output;
     sched_wait(&s->sched, &t->s);
     return true;
@@ -443,7 +444,10 @@ static int64_t steps_of_time(double t, double dt, double seconds, int64_t k)
 }
 
 /* Nobody's prompt is under way, and whoever waits cannot be admitted before a text ends. */
-static bool is_calm(const struct sim *s) { return s->n_heap && s->n_heap == s->sched.n_running && (!s->sched.n_waiting || s->sched.stuck) && !s->l->every_step; }
+static bool is_calm(const struct sim *s)
+{
+    return s->n_heap && s->n_heap == s->sched.n_running && (!s->sched.n_waiting || s->sched.stuck) && !s->l->every_step;
+}
 
 /* All steps up to the next event; 0: the next one has to be looked at. */
 static int64_t run_on(struct sim *s)
@@ -493,7 +497,8 @@ static int check_limits(const struct sim_limits *l, struct err *err)
 {
     const int page = l->page ? l->page : PAGE;
     if (l->n_slot < 1 || l->step_tokens < 1 || page < 1 || !(l->cache_tokens >= page && l->cache_tokens < 1e15) || l->ctx < 0)
-        return ERR(err, RANGE, "%d texts at once, %d rows of a step, a cache of %.0f tokens in pages of %d, expected 1 or more of each", l->n_slot, l->step_tokens, l->cache_tokens, page);
+        return ERR(err, RANGE, "%d texts at once, %d rows of a step, a cache of %.0f tokens in pages of %d, expected 1 or more of each", l->n_slot, l->step_tokens,
+                   l->cache_tokens, page);
     return l->n_slot <= l->step_tokens ? 0 : ERR(err, RANGE, "%d texts at once, but %d rows in a step", l->n_slot, l->step_tokens);
 }
 

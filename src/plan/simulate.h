@@ -53,7 +53,8 @@ struct sim_result {
     double mean_running, mean_waiting;       /* texts, over time */
     double most_cache;                       /* share of the pages that were held at once */
     double least_tpot, least_ttft;           /* of any text that is alone on the machine: of a step with one key, of a prompt of one token */
-    struct spread ttft, tpot, e2e, wait, gap;        /* seconds: to the first token; (last - first) / (n - 1), of answers of 2 tokens or more; to the end; until admitted; between any two tokens */
+    /* Seconds: to the first token; (last - first) / (n - 1), of answers of 2 tokens or more; to the end; until admitted; between any two tokens. */
+    struct spread ttft, tpot, e2e, wait, gap;
 };
 /* ERR_USAGE, ERR_RANGE: what cannot be (workload_check); ERR_NUMERIC: a step's time is not above 0 and finite; ERR_NOMEM. */
 int simulate(struct sim_result *out, const struct workload *w, const struct sim_limits *l, const struct sim_cost *c, struct err *err);
