@@ -191,7 +191,7 @@ int sim_cache_init(struct sim_cache *c, int64_t n_page, int page, int n_group, b
     if (n_page < 1 || page < 1)
         return ERR(err, RANGE, "a cache of %lld pages of %d tokens, expected 1 or more of both", (long long)n_page, page);
     c->group = mem_alloc_array((size_t)n_group, sizeof *c->group);
-    return !n_group || c->group ? 0 : ERR(err, NOMEM, "no memory for %d groups of texts", n_group);
+    return c->group ? 0 : ERR(err, NOMEM, "no memory for %d groups of texts", n_group);
 }
 
 void sim_cache_release(struct sim_cache *c)
