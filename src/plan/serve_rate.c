@@ -134,26 +134,33 @@ static double exchange_seconds(const struct job *j, const struct serve_layout *l
 static double gained(const struct serve_load *load) { return 1 + load->kept; }
 static double read_of(const struct serve_load *load, double texts) { return load->alone ? 0 : texts * gained(load) * load->prompt / load->output; }
 
-/* Of B texts in a replica (on a device where ep > 1), of which each stage has its share. */
-static struct serve_time step_time(const struct job *j, const struct serve_layout *l, double B, bool prompts)
+/* Of a stage.  The host's time for a row is j's load's. */
+static struct serve_time time_of(const struct job *j, const struct serve_layout *l, const struct serve_step *s)
 {
     const struct serve_model *m = j->m;
-    const struct serve_load *load = j->load;
-    const int pp = stages(l), tp = divided(l);
-    const double texts = B / pp, rows = texts * j->beams * (1 + load->drafts), n = rows + (prompts ? read_of(load, texts) : 0);
-    const double seen = load->prompt + load->output / 2, share = 1.0 / pp / tp;
-    const double own = load->prompt / 2, seen_window = fmin(seen, m->window), own_window = fmin(own, m->window);
+    const double share = 1.0 / stages(l) / divided(l), n = s->rows + s->prompt_rows;
+    const double seen = s->texts > 0 ? s->keys / s->texts : 0, own = s->prompt_rows > 0 ? s->prompt_keys / s->prompt_rows : 0;
+    const double seen_window = fmin(seen, m->window), own_window = fmin(own, m->window);
     return (struct serve_time){
         .products = m->dense * share * fmax(2 * n / j->rate, j->numbers->bits / 8 / j->bandwidth),
         .experts = experts_seconds_of(j, l, n * (l->ep > 1 ? l->ep : 1)),
-        .head = m->head * share * fmax(2 * rows / j->rate16, 2 / j->bandwidth),
-        .attention = fmax(texts * j->beams * kept_of(j, l, seen) / j->bandwidth,
-                          rows * (m->key * seen + m->key_window * seen_window) * share / (j->k->attention * j->rate_cache)),
-        .prompts = (n - rows) * (m->key_prompt * own + m->key_window * own_window) * share / (j->k->attention * j->rate16),
+        .head = m->head * share * fmax(2 * s->rows / j->rate16, 2 / j->bandwidth),
+        .attention = fmax(s->texts * kept_of(j, l, seen) / j->bandwidth,
+                          s->rows * (m->key * seen + m->key_window * seen_window) * share / (j->k->attention * j->rate_cache)),
+        .prompts = s->prompt_rows * (m->key_prompt * own + m->key_window * own_window) * share / (j->k->attention * j->rate16),
         .passes = 2 * m->passes * share * n / j->bandwidth,
         .exchanges = exchange_seconds(j, l, n),
-        .fixed = (double)m->layers / pp * j->k->layer + rows * (load->row ? load->row : j->k->row),
+        .fixed = (double)m->layers / stages(l) * j->k->layer + s->rows * (j->load->row ? j->load->row : j->k->row),
     };
+}
+
+/* Of B texts in a replica (on a device where ep > 1), of which each stage has its share. */
+static struct serve_time step_time(const struct job *j, const struct serve_layout *l, double B, bool prompts)
+{
+    const struct serve_load *load = j->load;
+    const double texts = B / stages(l) * j->beams, read = prompts ? read_of(load, B / stages(l)) : 0;
+    const struct serve_step s = { texts, texts * (1 + load->drafts), texts * (load->prompt + load->output / 2), read, read * load->prompt / 2 };
+    return time_of(j, l, &s);
 }
 
 static double sum_of(const struct serve_time *t, const struct serve_layout *l)
@@ -256,6 +263,15 @@ int serve_rate(struct serve_rate *out, const struct serve_model *m, const struct
     for (int ep = 2; ep <= 64; ep *= 2)
         better(out, &j, (struct serve_layout){ 1, 1, ep });
     return 0;
+}
+
+double serve_step_seconds(const struct serve_model *m, const struct device *d, int n, const struct serve_numbers *numbers, const struct serve_layout *layout,
+                          const struct serve_constants *k, const struct serve_step *step)
+{
+    const struct serve_load load = { 0 };
+    const struct job j = job_of(m, d, n, numbers, &load, k);
+    const struct serve_time t = time_of(&j, layout, step);
+    return sum_of(&t, layout);
 }
 
 /* ---- roofline ---- */

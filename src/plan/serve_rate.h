@@ -17,6 +17,9 @@
  * B is what memory holds, or less where 99 % of requests are to have their time for each token: during a text about B others begin (Poisson), of
  * lengths that are taken as exponential, so that the share of time that goes to prompts is (1 + Z / sqrt(B)) of its mean for one text of a hundred.
  *
+ * plan/simulate.h, given the same steps, makes as many tokens within 5 %; under Poisson arrivals it keeps the promised time where a step with prompts may take
+ * twice as long as one without, and is up to 40 % late for one text of a hundred where it may take any time.
+ *
  * The constants are of serve_fitted, in one place; bench/plan_mlperf fits them, each system left out in turn, and prints the error.  SI units.
  * Pure functions: any thread. */
 #ifndef PLAN_SERVE_RATE_H
@@ -83,6 +86,14 @@ struct serve_rate {
  * a layout that n devices or the model do not allow. */
 int serve_rate(struct serve_rate *out, const struct serve_model *m, const struct device *d, int n, const struct serve_numbers *numbers,
                const struct serve_load *load, const struct serve_layout *layout, const struct serve_constants *k, struct err *err);
+/* One step of a replica in an allowed layout (with pp stages: of a stage; with ep: of each device), as plan/simulate.h asks for it. */
+struct serve_step {
+    double texts, rows;              /* that are continued, and their rows: one each, and drafts */
+    double keys;                     /* that the texts see, all together */
+    double prompt_rows, prompt_keys; /* rows of prompts, and what they see, all together */
+};
+double serve_step_seconds(const struct serve_model *m, const struct device *d, int n, const struct serve_numbers *numbers, const struct serve_layout *layout,
+                          const struct serve_constants *k, const struct serve_step *step);
 /* What is often taken for it: the larger of operations at peak and bytes at bandwidth, all texts that all memory holds, nothing lost. */
 double serve_roofline(const struct serve_model *m, const struct device *d, int n, const struct serve_numbers *numbers, const struct serve_load *load);
 

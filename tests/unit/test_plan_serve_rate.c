@@ -4,6 +4,7 @@
 #include "../test.h"
 #include "plan/published.h"
 #include "plan/serve_rate.h"
+#include "plan/simulate.h"
 
 static struct err err;
 
@@ -181,6 +182,68 @@ static void sockets_are_one_device_and_shares_are_of_their_makers(void **state)
     assert_true(best(&dense, &amd, 8, &fp8, &chat).tokens < own && best(&dense, &intel, 8, &fp8, &chat).tokens == best(&dense, &amd, 8, &fp8, &chat).tokens);
 }
 
+/* ---- against an event simulation of the same steps ---- */
+
+struct sim { const struct serve_layout *layout; const struct serve_numbers *numbers; };
+
+static double seconds_of(const struct sim *s, double n, double keys, double rows, double row_keys)
+{
+    const struct serve_step step = { n, n, keys, rows, row_keys };
+    return serve_step_seconds(&dense, &round_device, 1, s->numbers, s->layout, &round_constants, &step);
+}
+
+/* Keys are read or computed on, whichever takes longer: from 2 to 2000 a text it is one of them. */
+static void decode_seconds(void *ctx, int n, double *a, double *b)
+{
+    const double few = seconds_of(ctx, n, 2.0 * n, 0, 0), many = seconds_of(ctx, n, 2000.0 * n, 0, 0);
+    *b = (many - few) / (1998.0 * n), *a = few - *b * 2 * n;
+}
+static double mixed_seconds(void *ctx, const struct sim_step *s) { return seconds_of(ctx, s->n, s->keys, s->rows, s->row_keys); }
+
+/* Prompts of 500 tokens and answers of 200, on average; a step with prompts may take `stretch` times as long as one without, below 1: any time (infer/pace.h). */
+static struct sim_result simulated(struct sim *s, struct workload w, int most, double stretch)
+{
+    w.prompt = (struct lengths){ .kind = LENGTHS_UNIFORM, .a = 1, .b = 999, .most = 1000 };
+    w.output = (struct lengths){ .kind = LENGTHS_UNIFORM, .a = 20, .b = 380, .most = 1000 };
+    w.seed = 1;
+    const struct sim_cost cost = { s, decode_seconds, mixed_seconds };
+    const struct sim_limits limits = { .n_slot = most, .cache_tokens = 1e7, .step_tokens = 8192, .stretch = stretch, .n_queue = -1 };
+    struct sim_result r;
+    OK(simulate(&r, &w, &limits, &cost, &err));
+    return r;
+}
+
+/* All is there at once: the steady state but for its beginning and end. */
+static void a_simulation_makes_as_many_tokens(void **state)
+{
+    (void)state;
+    const struct serve_layout one = { 1, 1, 1 };
+    struct sim s = { &one, &fp8 };
+    const struct serve_load load = { .prompt = 500, .output = 200, .at_most = 400 };
+    struct serve_rate r;
+    OK(serve_rate(&r, &dense, &round_device, 1, &fp8, &load, &one, &round_constants, &err));
+    const struct sim_result got = simulated(&s, (struct workload){ .n = 8000, .at_once = true }, 400, 0.5);
+    if (fabs(got.output_s / r.tokens - 1) > 0.05)
+        fail_msg("%.0f tokens/s simulated, %.0f in closed form", got.output_s, r.tokens);
+}
+
+/* Poisson arrivals at the rate that is promised: 99 % keep their time and none waits long; a fifth more waits ever longer. */
+static void a_simulation_keeps_the_time_that_is_promised(void **state)
+{
+    (void)state;
+    const struct serve_layout one = { 1, 1, 1 };
+    struct sim s = { &one, &fp8 };
+    const struct serve_load load = { .prompt = 500, .output = 200, .tpot = 0.08 };
+    struct serve_rate r;
+    OK(serve_rate(&r, &dense, &round_device, 1, &fp8, &load, &one, &round_constants, &err));
+    struct workload w = { .n = 20000, .arrival = ARRIVAL_POISSON, .rate = r.tokens / 200 };
+    const struct sim_result at = simulated(&s, w, 4096, 2);
+    w.rate *= 1.2;
+    const struct sim_result above = simulated(&s, w, 4096, 2);
+    assert_true(at.tpot.p99 < load.tpot && at.tpot.p99 > load.tpot / 2);
+    assert_true(above.ttft.p99 > 10 * at.ttft.p99);
+}
+
 static struct serve_model published(const char *name)
 {
     struct config c;
@@ -246,6 +309,8 @@ int main(void)
         cmocka_unit_test(less_time_for_each_token_is_fewer_tokens),
         cmocka_unit_test(narrow_numbers_without_a_unit_are_multiplied_as_bf16),
         cmocka_unit_test(sockets_are_one_device_and_shares_are_of_their_makers),
+        cmocka_unit_test(a_simulation_makes_as_many_tokens),
+        cmocka_unit_test(a_simulation_keeps_the_time_that_is_promised),
         cmocka_unit_test(models_are_what_their_configurations_say),
         cmocka_unit_test(an_encoder_is_refused),
         cmocka_unit_test(no_device_beats_its_roofline),
