@@ -44,7 +44,7 @@ static int run_plan(const char *const *args, int n_args, struct err *err)
 }
 
 static const struct opt opts[] = {
-    { OPT_LIST, "device", &o.device, "<name[:mode][:count]>", "such as mi300x:8 or mi300x:cpx:8 (--devices); may be given again; without a count as many as it takes", 0, 0 },
+    { OPT_LIST, "device", &o.device, "<name[:mode][:count]>", "such as mi300x:8 or mi300x:cpx:8 (--devices); may be given again; without a count as many as it takes; with =1.99/h rented at that, with =25000 (--versus) bought", 0, 0 },
     { OPT_STR, "weights", &o.weights, "<type>", "of matrices: auto, f32, bf16, fp8, int8, fp4; auto: as the files have them, or bf16", 0, 0 },
     { OPT_FLOAT, "weight-bits", &o.weight_bits, "<float>", "of a number of them with its scales, such as 4.5 of q4_0; 0: the type's own", 0, 64 },
     { OPT_FLOAT, "price", &o.price, "<usd>", "of a device and hour; below 0: the table's", -1, 1e6 },

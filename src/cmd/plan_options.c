@@ -9,21 +9,24 @@
 
 #define DEVICES_MOST 100000
 
-static int read_price(double *usd, const char *text, const char *equal, struct err *err)
+/* Behind =: what each is bought for, or, with /h, rented at. */
+static int read_price(double *usd, bool *hourly, const char *text, const char *equal, struct err *err)
 {
-    char *end;
+    char *end = NULL;
     *usd = equal ? strtod(equal + 1, &end) : 0;
-    return equal && (end == equal + 1 || *end || !(*usd > 0 && *usd < 1e9)) ? ERR(err, USAGE, "--device '%.80s': expected dollars behind =, such as h100:8=25000", text) : 0;
+    *hourly = equal && !strcmp(end, "/h");
+    return equal && (end == equal + 1 || (*end && !*hourly) || !(*usd > 0 && *usd < 1e9)) ? ERR(err, USAGE, "--device '%.80s': expected dollars behind =, such as h100:8=25000, or h100:8=1.99/h", text) : 0;
 }
 
 int plan_device_parse(struct plan_device *d, const char *text, const struct plan_options *o, struct err *err)
 {
     char whole[96], name[96];
     const char *equal = strchr(text, '=');
+    bool hourly;
     if (strlen(text) >= sizeof whole)
         return ERR(err, USAGE, "--device '%.60s...' is longer than any name", text);
     snprintf(whole, sizeof whole, "%.*s", (int)(equal ? equal - text : (ptrdiff_t)strlen(text)), text);
-    TRY(read_price(&d->usd, text, equal, err));
+    TRY(read_price(&d->usd, &hourly, text, equal, err));
     text = whole;
     const char *colon = strrchr(text, ':');
     char *end = NULL;
@@ -45,6 +48,8 @@ int plan_device_parse(struct plan_device *d, const char *text, const struct plan
     struct device *v = &d->device;
     if (o->price >= 0)
         v->price_low = v->price = v->price_high = o->price, v->price_date = "as given";
+    if (hourly)
+        v->price_low = v->price = v->price_high = d->usd, v->price_date = "as given", d->usd = 0;
     if (o->watts >= 0)
         v->watts = o->watts;
     if (o->network >= 0)

@@ -5,7 +5,7 @@
 #include "plan/device.h"
 
 struct plan_options {
-    struct opt_list device;                  /* NAME[:MODE][:COUNT][=USD] each */
+    struct opt_list device;                  /* NAME[:MODE][:COUNT][=USD[/h]] each */
     const char *weights, *cache;             /* words of numbers, "auto" */
     double weight_bits;
     double price, kwh, watts, network;       /* of every device, in place of the table's; < 0: the table's */

@@ -180,7 +180,7 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
     return all;
 }
 
-static json_t *workload_json(const struct workload *w, const struct plan_options *o)
+json_t *plan_workload_json(const struct workload *w, const struct plan_options *o)
 {
     double prompt, output;
     workload_means(w, &prompt, &output);
@@ -194,7 +194,7 @@ static int tell(const struct served_plan *p, const struct plan_model *m, const s
         json_t *plans = json_array();
         for (int i = 0; i < o->device.n; i++)
             json_array_append_new(plans, plan_serve_json(&p[i], m, w));
-        return cmd_print_json(json_pack("{s:o, s:o, s:o}", "model", plan_model_json(m), "workload", workload_json(w, o), "plans", plans), err);
+        return cmd_print_json(json_pack("{s:o, s:o, s:o}", "model", plan_model_json(m), "workload", plan_workload_json(w, o), "plans", plans), err);
     }
     plan_model_print(m);
     plan_workload_print(w, o);

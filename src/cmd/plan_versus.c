@@ -209,12 +209,24 @@ static void print_all(const struct versus *v)
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+/* Of a picture's points. */
+static double load_at(const struct versus *v, int i) { return LEAST_RATE * pow(v->most / LEAST_RATE, (double)i / (POINTS - 1)); }
+
+/* A million output tokens of a unit that is full. */
+static json_t *full_json(const struct deployment *d, const struct deploy_work *w)
+{
+    if (!(d->capacity > 0))
+        return json_null();
+    const struct deploy_cost c = deploy_cost(d, w, isfinite(d->capacity) ? d->capacity : 1);
+    return json_pack("{s:o, s:o, s:s}", "usd_per_million_output_tokens", number(c.usd_output_mtok), "wh_per_million_output_tokens", number(c.wh_output_mtok), "mostly", dominates(&c));
+}
+
 static json_t *option_json(const struct versus *v, int k)
 {
     json_t *cost = json_array();
-    for (int i = 0; i < v->n_load; i++)
-        json_array_append_new(cost, number(MONTH_HOURS * deploy_cost(&v->d[k], &v->work, v->load[i]).usd_hour));
-    return json_pack("{s:s, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "name", v->d[k].name, "capacity_requests_per_s", number(v->d[k].capacity), "usd_per_hour", v->d[k].usd_hour, "usd_bought",
+    for (int i = 0; i < POINTS; i++)
+        json_array_append_new(cost, number(MONTH_HOURS * deploy_cost(&v->d[k], &v->work, load_at(v, i)).usd_hour));
+    return json_pack("{s:s, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "name", v->d[k].name, "source", v->source[k], "full", full_json(&v->d[k], &v->work), "capacity_requests_per_s", number(v->d[k].capacity), "usd_per_hour", v->d[k].usd_hour, "usd_bought",
                      v->d[k].usd_unit, "usd_per_million_input", v->d[k].usd_input, "usd_per_million_output", v->d[k].usd_output, "watts", v->d[k].watts_busy, "usd_per_month", cost);
 }
 
@@ -235,8 +247,8 @@ static json_t *pair_json(const struct versus *v, int a, int b)
 static int print_json(const struct versus *v, struct err *err)
 {
     json_t *options = json_array(), *pairs = json_array(), *loads = json_array(), *plans = json_array();
-    for (int i = 0; i < v->n_load; i++)
-        json_array_append_new(loads, json_real(v->load[i]));
+    for (int i = 0; i < POINTS; i++)
+        json_array_append_new(loads, json_real(load_at(v, i)));
     for (int i = 0; i < v->o->device.n; i++)
         json_array_append_new(plans, plan_serve_json(&v->plan[i], v->m, &v->w));
     for (int i = 0; i < v->n; i++) {
@@ -247,7 +259,7 @@ static int print_json(const struct versus *v, struct err *err)
                 json_array_append_new(pairs, pair);
         }
     }
-    return cmd_print_json(json_pack("{s:o, s:o, s:o, s:o, s:o}", "model", plan_model_json(v->m), "requests_per_s", loads, "plans", plans, "options", options, "break_even", pairs), err);
+    return cmd_print_json(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "model", plan_model_json(v->m), "workload", plan_workload_json(&v->w, v->o), "requests_per_s", loads, "plans", plans, "options", options, "break_even", pairs), err);
 }
 
 /* ---- as a page ---- */
@@ -261,7 +273,7 @@ static int write_chart(const struct versus *v, struct buf *b, struct err *err)
     for (int k = 0; k < v->n; k++) {
         line[k] = (struct html_line){ v->d[k].name, at + (size_t)k * POINTS, 0 };
         for (int i = 0; i < POINTS && v->d[k].capacity > 0; i++) {
-            const double rate = LEAST_RATE * pow(v->most / LEAST_RATE, (double)i / (POINTS - 1)), y = MONTH_HOURS * deploy_cost(&v->d[k], &v->work, rate).usd_hour;
+            const double rate = load_at(v, i), y = MONTH_HOURS * deploy_cost(&v->d[k], &v->work, rate).usd_hour;
             at[k * POINTS + line[k].n++] = (struct html_point){ rate, y, y, y };
         }
     }
