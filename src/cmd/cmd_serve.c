@@ -10,9 +10,9 @@
 #include "cmd/checkpoints.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/foretold_serve.h"
+#include "cmd/serve_program.h"
 #include "cmd/serve_release.h"
 #include "cmd/serve_views.h"
-#include "cmd/serve_workshop.h"
 #include "cmd/signature.h"
 #include "serve/server.h"
 #include "serve/workshop_bases.h"
@@ -175,7 +175,7 @@ static int serve(const struct model_place *place, int n_args, const char *server
         return rc;
     }
     const struct releases_more more = serve_views_more(views);
-    const struct workshop_opts w = { .folder = workshop, .registry = place_of_versions, .base = base, .n_base = bases.n, .bytes_max = (uint64_t)(workshop_gb * 1e9), .files_max = workshop_files, .run = serve_workshop_run };
+    const struct workshop_opts w = { .folder = workshop, .registry = place_of_versions, .base = base, .n_base = bases.n, .bytes_max = (uint64_t)(workshop_gb * 1e9), .files_max = workshop_files, .run = serve_program_run };
     cmd_catch_signals();
     cmd_catch_reload();
     signal(SIGXFSZ, SIG_IGN);                /* a log that may not grow is a write that fails */
@@ -184,7 +184,7 @@ static int serve(const struct model_place *place, int n_args, const char *server
     const double process = (double)mem_private_now();
     rc = foretold_serve_open(&said, foretell, place, n_args, err);
     const struct server_opts o = {
-        .planned_bytes = &planned, .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .name = server, .record = recorded, .registry = registry, .more = &more, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
+        .planned_bytes = &planned, .address = host, .port = (int)port, .key = key ? key : getenv("LATHE_API_KEY"), .keys = keys, .audit = audit, .audit_text = audit_text, .audit_strict = audit_strict, .name = server, .record = recorded, .registry = registry, .more = &more, .plans = serve_program_run, .workshop = workshop ? &w : NULL, .record_text = record_text, .retain_s = retain_s, .reload = &cmd_reload, .port_file = port_file, .body_max = (size_t)body_mb << 20, .n_connection = (int)n_connection,
         .origins = { .cors = cors, .hosts = allow_host }, .tls_cert = tls_cert, .tls_key = tls_key,
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,

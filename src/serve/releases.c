@@ -34,9 +34,8 @@ static void check_rights(struct http_request *q, bool changes, struct refusal *e
     if (changes && !(v->client && v->rights.admin))
         refuse_as(e, 403, NULL, "admin_key_needed", NULL,
                   "releases are changed with an admin's key: one that has 'admin: true' in the file of --keys");
-    else if (v->client && !v->rights.admin && strcmp(v->rights.name, CLIENT_OF_KEY))
-        refuse_as(e, 403, NULL, "admin_key_needed", NULL,
-                  "releases are shown to an admin's key: '%s' has no 'admin: true' in the file of --keys", v->rights.name);
+    else
+        visit_look(q, "releases are", e);
 }
 
 /* ---- what is asked ---- */

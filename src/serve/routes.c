@@ -137,6 +137,8 @@ static void releases(struct server *s, struct http_request *q) { releases_answer
 
 static void workshop(struct server *s, struct http_request *q) { workshop_answer(s->workshop, q, dialect_of(q)); }
 
+static void plans(struct server *s, struct http_request *q) { planner_answer(s->planner, q, dialect_of(q)); }
+
 static void report(struct server *s, struct http_request *q) { releases_report(s->releases, q, dialect_of(q)); }
 
 static void api_list(struct server *s, struct http_request *q, void (*list)(struct http_request *q, struct served_model *const *models, int n))
@@ -173,6 +175,8 @@ static const struct route {
     { "POST", "/lathe/registry/", false, true, releases, NULL },
     { "GET", "/lathe/workshop", false, true, workshop, NULL },
     { "POST", "/lathe/workshop", false, true, workshop, NULL },
+    { "GET", "/lathe/plan", false, false, plans, NULL },
+    { "POST", "/lathe/plan", false, false, plans, NULL },
     { "POST", "/v1/chat/completions", false, false, NULL, chat },
     { "POST", "/v1/completions", false, false, NULL, completion },
     { "POST", "/v1/embeddings", false, false, NULL, openai_embeddings },

@@ -1,6 +1,7 @@
 #include "serve/server_parts.h"
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
@@ -58,6 +59,7 @@ static void drain(struct server *s)
     turns_halt(s->swapping);
     releases_halt(s->releases);
     workshop_halt(s->workshop);
+    planner_halt(s->planner);
     served_models_halt(&s->models);
     recorder_stop(s->recorder);
     http_wake(s->http);
@@ -191,6 +193,32 @@ static double planned_bytes(const struct served_models *m)
     return sum;
 }
 
+/* Of a name that is served: of the version that answers now. */
+static bool path_of_model(void *ctx, const char *name, char *path, size_t n)
+{
+    const struct server *s = ctx;
+    int which;
+    struct arms *a = served_models_find(&s->models, name, &which);
+    struct served_model *m = a ? arms_stable(a) : NULL;
+    char *whole = m ? realpath(m->path, NULL) : NULL;
+    const bool found = whole && strlen(whole) < n;
+    if (found)
+        snprintf(path, n, "%s", whole);
+    if (m)
+        served_model_drop(m);
+    free(whole);
+    return found;
+}
+
+/* A server serves without plans, too. */
+static void begin_plans(struct server *s)
+{
+    struct err err;
+    const struct planner_opts o = { .run = s->o.plans, .served = path_of_model, .served_ctx = s, .wake = server_wake, .ctx = s };
+    if (planner_open(&s->planner, &o, &err) < 0)
+        log_warn("no plans are made here (/lathe/plan): %s", err.msg);
+}
+
 int server_run(const struct server_opts *o, struct err *err)
 {
     struct server s = { .o = *o, .begun = clock_wall() };
@@ -220,6 +248,8 @@ int server_run(const struct server_opts *o, struct err *err)
     rc = rc ? rc : turns_new(&s.swapping, o->model.n_queue, NULL, server_wake, &s, err);
     rc = rc || !o->registry ? rc : releases_open(&s.releases, o->registry, o->record, o->name, o->more, server_wake, &s, err);
     rc = rc || !o->workshop ? rc : begin_workshop(&s, err);
+    if (!rc && o->plans)
+        begin_plans(&s);
     if (!rc)
         rc = serve(&s, err);
     if (o->planned_bytes)
@@ -229,6 +259,7 @@ int server_run(const struct server_opts *o, struct err *err)
     turns_free(s.swapping);
     releases_close(s.releases);
     workshop_close(s.workshop);
+    planner_close(s.planner);
     served_models_close(&s.models);
     recorder_free(s.recorder);
     audit_close(s.audit);

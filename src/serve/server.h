@@ -8,6 +8,7 @@
 #include <signal.h>
 #include "serve/http.h"
 #include "serve/origin.h"
+#include "serve/program.h"
 #include "serve/served_models.h"
 #include "serve/workshop.h"
 
@@ -24,6 +25,7 @@ struct server_opts {
     const char *registry;                /* whose releases are shown and changed (releases.h), as registry_open() takes it; NULL: none */
     const struct workshop_opts *workshop;        /* NULL: there is none; its piece, wake and ctx are the server's (workshop.h) */
     const struct releases_more *more;    /* of them; or NULL */
+    server_program_run *plans;           /* runs this program again for plans (planner.h); NULL: none are made */
     bool record_text; double retain_s;   /* with their texts, for so long */
     volatile sig_atomic_t *reload;       /* set by whoever wants files to be read again */
     const char *port_file;               /* the port is written there once it can be asked; NULL: nowhere */

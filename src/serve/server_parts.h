@@ -8,6 +8,7 @@
 #include "serve/clients.h"
 #include "serve/metrics.h"
 #include "serve/page.h"
+#include "serve/planner.h"
 #include "serve/releases.h"
 #include "serve/server.h"
 #include "serve/turns.h"
@@ -27,6 +28,7 @@ struct server {
     struct recorder *recorder;           /* or NULL */
     struct releases *releases;           /* or NULL */
     struct workshop *workshop;           /* or NULL */
+    struct planner *planner;             /* or NULL */
     atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
     atomic_int n_handled;                /* requests that may not have looked at drains, or have not yet submitted what they were let in for */
     double begun;

@@ -169,6 +169,13 @@ void visit_model(struct http_request *q, const char *model, struct refusal *e)
         refuse_as(e, 403, NULL, "model_not_allowed", "model", "'%s' may not ask the model '%s'", v->rights.name, model);
 }
 
+void visit_look(struct http_request *q, const char *what, struct refusal *e)
+{
+    const struct visit *v = http_user(q);
+    if (v->client && !v->rights.admin && strcmp(v->rights.name, CLIENT_OF_KEY))
+        refuse_as(e, 403, NULL, "admin_key_needed", NULL, "%s shown to an admin's key: '%s' has no 'admin: true' in the file of --keys", what, v->rights.name);
+}
+
 int visit_tenant(struct http_request *q) { return ((struct visit *)http_user(q))->rights.number; }
 
 void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, struct refusal *e)

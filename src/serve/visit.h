@@ -46,6 +46,9 @@ bool visit_may_use(struct http_request *q, const char *model);
 void visit_model(struct http_request *q, const char *model, struct refusal *e);
 /* said: the request says which priority.  Both are what its texts are to have (batch.h). */
 void visit_rank(struct http_request *q, bool said, int *priority, int *tenant, struct refusal *e);
+/* What others do not see is shown to an admin's key (keys.h), the one key of the command line, and, where there are no keys, to everybody on this machine.
+ * what: "releases are". */
+void visit_look(struct http_request *q, const char *what, struct refusal *e);
 int visit_tenant(struct http_request *q);        /* the same, whatever it may; 0: nobody's */
 /* The root of what its texts may find in the cache: another for each tenant. */
 void visit_root(struct http_request *q, struct block_key *root, struct refusal *e);

@@ -24,19 +24,16 @@
 #define SERVE_WORKSHOP_H
 #include <stdatomic.h>
 #include "serve/exchange.h"
+#include "serve/program.h"
 
 #define WORKSHOP_PIECE ((size_t)4 << 20)
-/* This program again: argv ends with NULL, out and log are names in the folder.  code: as it ended.  stop: set, it is to end soon. */
-struct workshop_program { const char *folder; char *const *argv; const char *out, *log, *actor; atomic_bool *stop; };
-typedef int workshop_run(void *ctx, const struct workshop_program *p, int *code, struct err *err);
-
 struct workshop_opts {
     const char *folder;                  /* made where it is not there; one server at a time */
     const char *registry;                /* where versions go, as registry_open() takes it; NULL: nowhere */
     uint64_t bytes_max; int64_t files_max;
     const struct workshop_base *base; int n_base;        /* that people may go on from, beside the registry's (workshop_bases.h) */
     size_t piece;                        /* of a request's body */
-    workshop_run *run; void *run_ctx;
+    server_program_run *run; void *run_ctx;
     void (*wake)(void *ctx); void *ctx;  /* a reply was given */
 };
 struct workshop;

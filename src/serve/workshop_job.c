@@ -13,8 +13,6 @@
 #include "serve/workshop_texts.h"
 #include "store/evidence_kind.h"
 
-#define LOG_TAIL 4000
-
 struct jobs {
     struct workshop_opts o;
     pthread_t thread; bool has_thread;
@@ -30,39 +28,6 @@ struct jobs {
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to work on a project"); }
 
-/* Behind "lathe: " or "lathe train: ", which a person has not called. */
-static const char *without_program(const char *at, const char *end)
-{
-    const char *colon = end - at > 6 && !memcmp(at, "lathe", 5) ? memchr(at, ':', (size_t)(end - at)) : NULL;
-    for (const char *p = at + 5; colon && p < colon; p++)
-        if (*p != ' ' && (*p < 'a' || *p > 'z'))
-            return at;
-    return colon && end - colon > 2 && colon[1] == ' ' ? colon + 2 : at;
-}
-
-/* The last thing that a program said before it failed, without its name in front. */
-static bool last_words(const char *folder, const char *log, char *out, size_t n)
-{
-    struct file_map map;
-    struct err none;
-    char *path = mem_printf("%s/%s", folder, log);
-    bool found = false;
-    if (path && !file_map_open(&map, path, &none)) {
-        const char *from = map.data + (map.size > LOG_TAIL ? map.size - LOG_TAIL : 0), *end = map.data + map.size, *at, *said;
-        while (end > from && (end[-1] == '\n' || end[-1] == '\r'))
-            end--;
-        for (at = end; at > from && at[-1] != '\n'; at--)
-            ;
-        said = without_program(at, end);
-        found = end > said;
-        snprintf(out, n, "%.*s", (int)(end - said), said);
-        err_tidy(out);
-        file_map_close(&map);
-    }
-    mem_free(path);
-    return found;
-}
-
 /* The words of the stage that failed, else of what ran the stages. */
 static void why_it_failed(const char *folder, char *out, size_t n)
 {
@@ -76,16 +41,16 @@ static void why_it_failed(const char *folder, char *out, size_t n)
         mem_free(path);
         json_decref(record);
         snprintf(log, sizeof log, "life.run/%s/log", *stage);
-        if (failed && last_words(folder, log, out, n))
+        if (failed && server_program_last_words(folder, log, out, n))
             return;
     }
-    if (!last_words(folder, "program.log", out, n))
+    if (!server_program_last_words(folder, "program.log", out, n))
         snprintf(out, n, "it ended without a word");
 }
 
 static int program(struct jobs *j, const char *folder, char *const *argv, const char *out, int *code, struct err *err)
 {
-    const struct workshop_program p = { .folder = folder, .argv = argv, .out = out, .log = "program.log", .actor = tree_text_at(j->p, "worker"), .stop = &j->stop };
+    const struct server_program p = { .folder = folder, .argv = argv, .out = out, .log = "program.log", .actor = tree_text_at(j->p, "worker"), .stop = &j->stop };
     TRY(j->o.run(j->o.run_ctx, &p, code, err));
     return atomic_load(&j->stop) || *code == 4 ? ERR(err, STOPPED, "stopped; it goes on from where it was") : 0;
 }
@@ -190,7 +155,7 @@ static int plan(struct jobs *j, const char *folder, const struct workshop_recipe
     if (!code)
         return 0;
     TRY(remove_at(folder, result, err));
-    if (!last_words(folder, "program.log", why, sizeof why))
+    if (!server_program_last_words(folder, "program.log", why, sizeof why))
         snprintf(why, sizeof why, "there can be no plan of it");
     return no_plan(folder, r, why, err);
 }

@@ -477,7 +477,7 @@ static void what_ran_when_the_server_went_is_stopped(void **state)
 }
 
 /* A program that ends when it is told to. */
-static int until_stopped(void *ctx, const struct workshop_program *p, int *code, struct err *e)
+static int until_stopped(void *ctx, const struct server_program *p, int *code, struct err *e)
 {
     (void)e;
     atomic_fetch_add((atomic_int *)ctx, 1);
@@ -488,7 +488,7 @@ static int until_stopped(void *ctx, const struct workshop_program *p, int *code,
     return 0;
 }
 
-static int fails(void *ctx, const struct workshop_program *p, int *code, struct err *e)
+static int fails(void *ctx, const struct server_program *p, int *code, struct err *e)
 {
     (void)ctx;
     char *log = file_join(p->folder, p->log);

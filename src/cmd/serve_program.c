@@ -1,4 +1,4 @@
-#include "cmd/serve_workshop.h"
+#include "cmd/serve_program.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +12,7 @@
 #include "base/mem.h"
 
 enum { LOOK_MS = 50, NICE = 15 };
+#define GRACE_S 2.0              /* between being told to end and being ended, of one that has a limit */
 #define ACTOR "LATHE_ACTOR="
 
 extern char **environ;
@@ -36,7 +37,7 @@ static char **environment(const char *actor, char **own)
 }
 
 /* In the child, which has this process's memory until it becomes another program: nothing but system calls. */
-static void become(const struct workshop_program *p, char *const *env, int in, int out, int log, pid_t parent)
+static void become(const struct server_program *p, char *const *env, int in, int out, int log, pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -45,6 +46,8 @@ static void become(const struct workshop_program *p, char *const *env, int in, i
     (void)setpriority(PRIO_PROCESS, 0, NICE);
     if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(127);
+    if (p->bytes_most && setrlimit(RLIMIT_FSIZE, &(struct rlimit){ p->bytes_most, p->bytes_most }))
+        _exit(127);
     sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve("/proc/self/exe", p->argv, env);
@@ -52,7 +55,7 @@ static void become(const struct workshop_program *p, char *const *env, int in, i
 }
 
 /* A copy of a server's page tables (fork) would cost its texts tens of milliseconds. */
-static pid_t begin(const struct workshop_program *p, char *const *env, int in, int out, int log)
+static pid_t begin(const struct server_program *p, char *const *env, int in, int out, int log)
 {
     const pid_t parent = getpid(), pid = vfork();
     if (!pid)
@@ -60,25 +63,41 @@ static pid_t begin(const struct workshop_program *p, char *const *env, int in, i
     return pid;
 }
 
-static int wait_for(pid_t pid, atomic_bool *stop, struct err *err)
+static double now(void)
 {
-    bool told = false;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Its exit code, 128 and more: it was ended by a signal. */
+static int wait_for(pid_t pid, const struct server_program *p, struct err *err)
+{
+    const double begun = now();
+    double told = 0;
+    bool late = false;
     int status;
     for (;;) {
         const pid_t done = waitpid(pid, &status, WNOHANG);
+        if (done == pid && late)
+            return ERR(err, STOPPED, "it took longer than %g s, and was ended", p->seconds_most);
         if (done == pid)
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         if (done < 0 && errno != EINTR)
             return ERR_ERRNO(err, "the program that was begun is lost");
-        if (atomic_load(stop) && !told) {
-            told = true;
+        if (p->seconds_most > 0 && now() - begun > p->seconds_most)
+            late = true;
+        if ((late || atomic_load(p->stop)) && !told) {
+            told = now();
             kill(pid, SIGTERM);
         }
+        if (told && p->seconds_most > 0 && now() - told > GRACE_S)
+            kill(pid, SIGKILL);
         nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
     }
 }
 
-static int open_at(const struct workshop_program *p, const char *name, struct err *err)
+static int open_at(const struct server_program *p, const char *name, struct err *err)
 {
     char *path = mem_printf("%s/%s", p->folder, name);
     if (!path)
@@ -88,10 +107,10 @@ static int open_at(const struct workshop_program *p, const char *name, struct er
     return rc;
 }
 
-int serve_workshop_run(void *ctx, const struct workshop_program *p, int *code, struct err *err)
+int serve_program_run(void *ctx, const struct server_program *p, int *code, struct err *err)
 {
     (void)ctx;
-    char *actor = NULL, **env = environment(p->actor, &actor);
+    char *actor = NULL, **env = environment(p->actor ? p->actor : "", &actor);
     if (!env)
         return ERR(err, NOMEM, "no memory for an environment");
     const int in = open("/dev/null", O_RDONLY | O_CLOEXEC), out = open_at(p, p->out, err), log = out < 0 ? -1 : open_at(p, p->log, err);
@@ -104,7 +123,7 @@ int serve_workshop_run(void *ctx, const struct workshop_program *p, int *code, s
         const int why = errno;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         errno = why;
-        rc = pid < 0 ? ERR_ERRNO(err, "cannot run this program again") : wait_for(pid, p->stop, err);
+        rc = pid < 0 ? ERR_ERRNO(err, "cannot run this program again") : wait_for(pid, p, err);
     }
     *code = rc > 0 ? rc : 0;
     for (int i = 0; i < 3; i++) {
