@@ -478,6 +478,87 @@ def confirm(c, what, reason):
     c.equal(f"{what}: it is done", b.js("$('change-fault').textContent"), "")
 
 
+def plans(c, shots):
+    """The form of plans: filled, refused, read as a table and as a picture."""
+    b = c.b
+    text = lambda of="plan-page": b.js(f"$('{of}').textContent")
+
+    def device(i, key, count="", how="", price=""):
+        b.js(f"{{ const f = ($('plan-devices').children[{i}] ?? add_plan_device()).fields; f.kind.value = '{key}'; f.kind.dispatchEvent(new Event('change')); f.count.value = '{count}'; f.how.value = '{how}'; f.how.dispatchEvent(new Event('change')); f.price.value = '{price}' }}")
+
+    def choose(field, value):
+        b.js(f"$('{field}').value = '{value}'; $('{field}').dispatchEvent(new Event('change', {{ bubbles: true }}))")
+
+    def plan():
+        b.js("$('plan-page').replaceChildren(); $('plan-go').click()")
+        b.wait("!planning && (!!$('plan-page').firstChild || !!$('plan-fault').textContent)", 120)
+        return text("plan-fault")
+
+    b.click("#views [data-view=plan]")
+    b.wait("!$('plan-form').hidden && $('plan-devices').children.length === 3")
+    c("plan: models that are served stand beside those that are known", b.js("[...$('plan-model').options].map(o => o.value)")[0] == "served:tiny" and b.js("$('plan-model').value") == "model:Llama-3-8B")
+    device(0, "h100"), device(1, "rtx-4090", 2, "usd_per_hour", 0.5), device(2, "dgx-spark", 1, "usd", 3999), device(3, "orin-nano", 1, "usd", 249), device(4, "agx-orin", 1, "usd", 1999)
+    c.equal("plan: it is made", plan(), "")
+    sent = c.last_body()
+    c("plan: what was chosen is sent", sent["model"] == "Llama-3-8B" and sent["devices"][1:3] == [{"device": "rtx-4090", "count": 2, "usd_per_hour": 0.5}, {"device": "dgx-spark", "count": 1, "usd": 3999}] and sent["tpot"] == 0.1 and sent["versus"] is True, sent)
+    rows = b.js("[...document.querySelectorAll('#plan-page table')][0].innerText").split("\n")
+    c("plan: a row tells times, costs, energy and how sure they are", all(any(w in r for r in rows) for w in ("1 × H100 SXM", "the whole model on each", "99 of 100 within", "mostly rent", "Wh", "measured", "roughly")), rows)
+    c("plan: one that does not fit says by how much", re.search(r"Does not fit: [\d.]+ GB are missing", text()), text()[:800])
+    c("plan: what is left of the picture is told", "Not shown, as they cannot do it: " in text() and "Orin Nano" in text())
+    c("plan: the picture has a line for each, and is told in words", b.js("document.querySelectorAll('#costs > svg polyline:not(.cheap)').length === 6 && /is cheapest/.test($('costs').querySelector(':scope > svg').getAttribute('aria-label'))"))
+    n = b.js("evens_of(plan_costs.r).shown.length")
+    c("plan: break-even points are numbered, and told as sentences", n >= 1 and b.js("document.querySelectorAll('#costs .even').length") == n and b.js("document.querySelectorAll('ol.plan-even > li').length") == n and "costs less than" in text(), text())
+    c("plan: with what they depend on", "It depends most on the " in text() and b.js("document.querySelectorAll('ol.plan-even table tbody tr').length") > n)
+    b.js("$('costs-at').focus(); $('costs-at').value = 0; $('costs-at').dispatchEvent(new Event('input'))")
+    first = text("costs-read")
+    b.press("End")
+    b.wait(f"$('costs-read').textContent !== {json.dumps(first)}")
+    c("plan: the slider tells what each costs at a load", b.js("/requests a day.*: .*\\$[\\d,.]+.* a month/.test($('costs-at').getAttribute('aria-valuetext')) && $('costs').querySelectorAll('circle.dot').length >= 3"), b.js("$('costs-at').getAttribute('aria-valuetext')"))
+    b.point("#costs > svg")
+    c("plan: so does the pointer", 100 < b.js("Number($('costs-at').value)") < 300, b.js("$('costs-at').value"))
+    b.js("for (const d of document.querySelectorAll('#plan details')) d.open = true")
+    for width in (320, 375, 768, 1280):
+        b.size(width, 800)
+        cut = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre, table, svg') && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + e.id)")
+        c.equal(f"plan: nothing is cut at a width of {width}", cut, [])
+        b.wait("Math.abs($('costs').querySelector(':scope > svg').viewBox.baseVal.width - $('costs').querySelector(':scope > svg').getBoundingClientRect().width) < 3")
+    b.js("for (const d of document.querySelectorAll('#plan details')) d.open = false")
+    if shots:
+        for name, wide, high, scheme in (("page-plan", 1280, 1500, "light"), ("page-plan-dark", 1280, 2600, "dark"), ("page-plan-phone", 375, 2600, "light")):
+            b.prefer(prefers_color_scheme=scheme)
+            b.size(wide, high)
+            b.js("$('plan-page').scrollIntoView()")
+            b.wait("Math.abs($('costs').clientWidth - costs_drawn.wide) < 2")
+            b.shot(f"{shots}/{name}.png")
+        b.prefer(prefers_color_scheme="light")
+        b.size(1280, 800)
+    controls = [x for x in b.call("Accessibility.getFullAXTree")["nodes"] if not x.get("ignored") and x.get("role", {}).get("value") in ("button", "textbox", "combobox", "spinbutton", "slider", "img", "region")]
+    c.equal("plan: all controls and pictures have names", [x["role"]["value"] for x in controls if not x.get("name", {}).get("value")], [])
+    device(2, "agx-thor")
+    c.equal("plan: a device without a price is planned", plan(), "")
+    c("plan: and the picture says what it needs", "the price of Jetson AGX Thor 128GB is not known" in text() and not b.js("!!$('costs')"), text()[-400:])
+    device(2, "dgx-spark", 1, "usd", 3999)
+    choose("plan-load", "users")
+    choose("plan-workload", "own")
+    b.js("$('plan-prompt').value = 'many'")
+    said = plan()
+    c("plan: what the program refuses is told", "--prompt" in said and "many" in said, said)
+    b.js("$('plan-prompt').value = '100-300'; $('plan-output').value = '50'")
+    c.equal("plan: own lengths and people", plan(), "")
+    c("plan: how many of theirs are in time", "in time at" in text() and c.last_body()["users"] == 50 and c.last_body()["prompt"] == "100-300", text()[:600])
+    choose("plan-model", "config")
+    b.js("$('plan-config').value = '{\"model_type\": '")
+    c("plan: what was pasted and is no JSON is told", "is no JSON" in plan(), text("plan-fault"))
+    b.js("$('plan-config').value = '{\"model_type\": \"<b>lama\"}'")
+    said = plan()
+    c("plan: an unknown model is told, as text", "<b>lama" in said and not b.js("!!$('plan-fault').querySelector('b b, .fault b')"), said)
+    choose("plan-model", "served:tiny")
+    choose("plan-load", "")
+    c.equal("plan: a model that is served", plan(), "")
+    c("plan: has the size of its files", re.search(r"tiny has [\d.,]+ parameters|tiny has [\d.]+ \w+ parameters", text()) and "in its files" in text(), text()[:300])
+    b.js("show_view('chat')")
+
+
 def releases(c, server, shots):
     """Promoted for a share of users, then for all, rolled back, and read in the history."""
     b = c.b
@@ -772,7 +853,9 @@ def main():
                 part(c)
             b.js("$('reset').click()")
             live(c), others(c), looks(c), keyboard(c), access(c, o.axe)
-            told = [s for s in b.said if "401" not in s and "404" not in s and "TrustedHTML" not in s]      # what was provoked
+            if server:
+                plans(c, o.shots)
+            told = [s for s in b.said if "401" not in s and "404" not in s and "TrustedHTML" not in s and not ("400 (Bad Request)" in s and s.endswith("/lathe/plan"))]      # what was provoked
             errors(c, server)
             if server:
                 other = tempfile.mkdtemp(dir=folder)

@@ -16,10 +16,12 @@ __asm__(".pushsection .rodata\n"
         PART("drift.css")
         PART("lineage.css")
         PART("build.css")
+        PART("plan.css")
         ".ascii \"</style>\\n\"\n"
         PART("frame.html")
         PART("releases.html")
         PART("build.html")
+        PART("plan.html")
         PART("tail.html")
         PART("page.js")
         PART("chat.js")
@@ -29,6 +31,8 @@ __asm__(".pushsection .rodata\n"
         PART("drift.js")
         PART("lineage.js")
         PART("build.js")
+        PART("plan.js")
+        PART("plan_costs.js")
         ".ascii \"</script>\\n</body>\\n</html>\\n\"\n"
         "page_html_end: .byte 0\n"
         ".popsection\n");
