@@ -39,7 +39,7 @@ static int plan_one(struct served_plan *p, const char *text, const struct plan_m
     const int rc = serve_plan(&p->plan, &m->config, &p->device.device, w, &so, &p->none);
     priced_free(here);
     p->n = rc < 0 ? 0 : p->plan.layout.tp * p->plan.layout.pp * p->plan.layout.dp;
-    return rc == ERR_NOMEM || rc >= 0 ? 0 : ERR(err, USAGE, "%s: %s", text, p->none.msg);
+    return rc == ERR_NOMEM || rc >= 0 ? 0 : err_code(err_set(err, rc, __FILE__, __LINE__, "--device %s: %s", text, p->none.msg), rc);
 }
 
 int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)
@@ -56,9 +56,9 @@ int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const 
 /* Dollars and watt hours of a million output tokens, at the load of the simulation; rented. */
 static double usd_mtok(const struct served_plan *p, double output)
 {
-    return p->device.usd > 0 || !(p->device.device.price > 0) ? (double)NAN : p->n * p->device.device.price / 3600 / (p->plan.rate * output) * 1e6;
+    return p->device.usd > 0 || !(p->device.device.price > 0) ? (double)NAN : p->n * p->device.device.price / 3600 / (p->plan.served * output) * 1e6;
 }
-static double wh_mtok(const struct served_plan *p, double output) { return p->device.device.watts > 0 ? p->n * p->device.device.watts / 3600 / (p->plan.rate * output) * 1e6 : NAN; }
+static double wh_mtok(const struct served_plan *p, double output) { return p->device.device.watts > 0 ? p->n * p->device.device.watts / 3600 / (p->plan.served * output) * 1e6 : NAN; }
 
 static char *or_dash(char out[32], double x, const char *form)
 {
@@ -81,6 +81,14 @@ static char *layout_words(char out[48], const struct layout *l)
     return out;
 }
 
+static char *time_or_dash(char out[32], double seconds)
+{
+    if (isfinite(seconds))
+        return fmt_seconds_fine(out, seconds);
+    snprintf(out, 32, "-");
+    return out;
+}
+
 static void print_row(const struct served_plan *p, double output)
 {
     char a[48], b[32], c[32], d[32], e[32], f[32], name[64];
@@ -90,8 +98,8 @@ static void print_row(const struct served_plan *p, double output)
         return;
     }
     const struct serve_plan *s = &p->plan;
-    printf("%4d x %-17.17s %-14s %-5s %9.4g %10.4g %9s %9s %9s %9s %9s\n", p->n, name, layout_words(a, &s->layout), number_name(p->weights), s->capacity, s->rate * output,
-           fmt_seconds_fine(b, s->sim.ttft.p50), fmt_seconds_fine(c, s->sim.ttft.p99), isfinite(s->sim.tpot.p99) ? fmt_seconds_fine(d, s->sim.tpot.p99) : "-", or_dash(e, usd_mtok(p, output), "$%.3g"),
+    printf("%4d x %-17.17s %-14s %-5s %9.4g %10.4g %9s %9s %9s %9s %9s\n", p->n, name, layout_words(a, &s->layout), number_name(p->weights), s->capacity, s->served * output,
+           time_or_dash(b, s->sim.ttft.p50), time_or_dash(c, s->sim.ttft.p99), time_or_dash(d, s->sim.tpot.p99), or_dash(e, usd_mtok(p, output), "$%.3g"),
            or_dash(f, wh_mtok(p, output), "%.0f Wh"));
 }
 
@@ -103,11 +111,15 @@ void plan_serve_table(const struct served_plan *p, int n, const struct workload 
     int64_t n_long = 0, n_all = 0;
     for (int i = 0; i < n; i++) {
         print_row(&p[i], output);
+        if (p[i].n && p[i].plan.capacity <= 0)
+            printf("%24s not even a request that is alone keeps the targets there\n", "");
+        else if (p[i].n && p[i].plan.rate > p[i].plan.capacity && !w->users)
+            printf("%24s %.4g requests a second are more than keep the targets there\n", "", p[i].plan.rate);
         if (p[i].n)
             n_long = p[i].plan.sim.n_too_long, n_all = p[i].plan.sim.n_request;
     }
     if (n_long)
-        printf("%.2g %% of the requests are longer than the model's positions or a replica's cache; they are refused, and not counted\n", 100 * (double)n_long / (double)n_all);
+        printf("%.3g %% of the requests are longer than the model's positions or a replica's cache; they are refused, and not counted\n", 100 * (double)n_long / (double)n_all);
 }
 
 /* What whole deployments reached on such a device, by the fit to their tables: tokens a second of all; NAN: not to be said. */
@@ -169,7 +181,7 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
                                "all", s->memory.all);
     json_t *all = json_pack("{s:s, s:s, s:b, s:i, s:o, s:s, s:s, s:o, s:f, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "device", d->name, "key", d->key, "fits", 1, "devices", p->n, "layout", layout,
                             "weights", number_name(p->weights), "compute", number_name(p->compute), "memory", memory, "cache_tokens", s->cache_tokens, "slots", s->n_slot, "capacity_requests_per_s",
-                            s->capacity, "requests_per_s", s->rate, "output_tokens_per_s", s->rate * output, "good_share", s->sim.n_request ? (double)s->sim.n_good / (double)s->sim.n_request : 0,
+                            s->capacity, "requests_per_s", s->rate, "output_tokens_per_s", s->served * output, "good_share", s->sim.n_request ? (double)s->sim.n_good / (double)s->sim.n_request : 0,
                             "mean_running", s->sim.mean_running, "step_seconds", s->step_seconds);
     json_object_set_new(all, "ttft_seconds", spread_json(&s->sim.ttft)), json_object_set_new(all, "tpot_seconds", spread_json(&s->sim.tpot));
     json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));

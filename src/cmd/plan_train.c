@@ -118,6 +118,8 @@ static int plan_device(const char *name, const struct train_model *m, const stru
     struct plan_device d;
     struct train_plan p[SHOWN];
     TRY(plan_device_parse(&d, text, o, err));
+    if (!strcmp(d.device.key, PLAN_HERE))
+        return ERR(err, UNSUPPORTED, "--train --device this: lathe train CONFIG.yaml --dry-run plans a training on this machine, by measuring its steps");
     const int n = best_of(p, m, job, &d, err);
     if (n < 0)
         return n;

@@ -168,6 +168,7 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     share.rate = w->rate > 0 ? w->rate / dp : out->capacity > 0 ? out->capacity / dp : LEAST_RATE;
     TRY(simulate(&out->sim, &share, &l, &e->cost, err));
     out->rate = share.users > 0 || share.at_once ? out->sim.request_s * dp : share.rate * dp;
+    out->served = out->rate > out->capacity ? fmin(out->rate, out->sim.request_s * dp) : out->rate;
     workload_means(w, &prompt, &output);
     out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
     out->step_seconds = priced_seconds(e->p, &out->step);
@@ -247,6 +248,8 @@ static int nothing_fits(const struct search *s, struct err *err)
 {
     if (s->tried)
         return misses(&s->nearest, &s->nearest_layout, s->d, err);
+    if (s->o->layout.tp > (s->d->node > 1 ? s->d->node : 1))
+        return ERR(err, USAGE, "tp %d, expected at most the %d devices of a node of %s", s->o->layout.tp, s->d->node > 1 ? s->d->node : 1, s->d->name);
     const struct layout asked = { s->o->layout.tp > 0 ? s->o->layout.tp : 1, s->o->layout.ep, s->o->layout.pp, 1 };
     TRY(layout_check(s->c, &asked, err));
     return ERR(err, USAGE, "%d devices are not whole replicas of any layout that is possible for this model", s->o->n);
@@ -265,6 +268,8 @@ int serve_plan(struct serve_plan *out, const struct config *c, const struct devi
                     TRY(try_layout(&s, &(struct layout){ tp, ep, pp, 1 }, err));
     if (!s.best.layout.tp)
         return nothing_fits(&s, err);
+    if (s.best.layout.dp > SERVE_REPLICAS)
+        return ERR(err, RANGE, "%g requests a second take %d replicas of %d %s, expected at most %d", w->rate, s.best.layout.dp, s.best.layout.tp * s.best.layout.pp, d->name, SERVE_REPLICAS);
     o = *given, o.layout = s.best.layout;
     defaults(&o, &o);
     TRY(engine_open(&e, out, c, d, w, &o, err));

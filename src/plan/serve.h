@@ -14,6 +14,7 @@
 #define SERVE_SPARE 0.05         /* share of its memory that is left free: what engines call 0.95 of utilisation */
 #define SERVE_SLOTS 1024         /* texts under way at most of a replica, where nothing else is said */
 #define SERVE_STEP 8192          /* rows of a step at most (vLLM's max_num_batched_tokens on such devices) */
+#define SERVE_REPLICAS 16384     /* at most */
 #define SERVE_ROWS 64            /* kinds of kernels of a model at most */
 #define SERVE_GOOD 0.99          /* share of requests that keep the targets, for a load that is kept */
 
@@ -39,6 +40,7 @@ struct serve_plan {
     int n_slot;                  /* of a replica */
     double capacity;             /* requests a second of all replicas that keep the targets; where there are no targets: as fast as it can */
     double rate;                 /* that the simulation is of, of all replicas; of a closed loop what came about */
+    double served;               /* of that, a second; less where it is more than capacity */
     struct sim_result sim;       /* of one replica */
     struct step_load step;       /* of the texts that are under way on average, each half way through its answer */
     double step_seconds, bound;  /* of that; and of its roofline */
@@ -46,7 +48,7 @@ struct serve_plan {
 };
 
 /* The layout of o->n devices that serves most within w's targets; among equals the one of fewest devices a replica.  w's rate: the load that is simulated; 0: the
- * capacity.  ERR_USAGE: an impossible layout.  ERR_NOMEM: no layout fits, with how much the best misses and what would fit. */
+ * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: more than SERVE_REPLICAS.  ERR_NOMEM: no layout fits, with how much the best misses and what would fit. */
 int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);
 /* One layout (o->layout, all of it), as above. */
 int serve_plan_layout(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);

@@ -17,7 +17,7 @@ done
 # training: memory and time by part, and what cannot be
 lathe plan llama-3-8b --train --device h100:8 --tokens 15e12 --explain | grep -o -E '^8 x H100 SXM|^  tp [0-9]+|a step|weights [0-9.]+ GB|how sure|^  or tp' | sort | uniq -c
 lathe plan llama-3-70b --train --device mi300x --lora-rank 16 --batch-tokens 65536 --json | grep -c '"watt_hours"\|"step_parts"\|"recompute"'
-for what in "--train" "--train --device h100:1" "--train --device h100:0" "--train --device h1000" "--train --device mi300x:cxp" "--train --device h100 --weights int8" "--train --device h100:2000"; do
+for what in "--train" "--train --device h100:1" "--train --device h100:0" "--train --device h1000" "--train --device this" "--train --device mi300x:cxp" "--train --device h100 --weights int8" "--train --device h100:2000"; do
     # shellcheck disable=SC2086
     lathe plan llama-3-70b $what 2>&1
     echo "exit code $?"
@@ -31,7 +31,7 @@ echo '2023-11-16 18:15:51,12' >> trace.csv
 # edge or cloud
 lathe plan llama-3-8b --device h100 --device rtx-4090=1800 --api mine=0.5:1.5 --weights fp8 --requests 200 --versus --html page.html 2>/dev/null | grep -E -o '^mine|\(bought\)|GeForce RTX 4090 is cheaper than mine' | sort | uniq -c
 grep -c '<svg' page.html
-for what in "--workload trace.csv" "--workload chess" "--workload recorded:nowhere" "--prompt ten" "--rate 1 --users 2" "--ttft 1 --e2e 0.5" "--kv fp5" "--tp 3" "--versus --api 1" "--versus --device orin-nano" "--device h100=free"; do
+for what in "--workload trace.csv" "--workload chess" "--workload recorded:nowhere" "--prompt ten" "--rate 1 --users 2" "--ttft 1 --e2e 0.5" "--kv fp5" "--tp 3" "--tp 16" "--rate 1e8" "--versus --api 1" "--versus --device orin-nano" "--device h100=free"; do
     # shellcheck disable=SC2086
     lathe plan llama-3-8b --device h100:8 $what 2>&1 >/dev/null
     echo "exit code $?"
