@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "base/file.h"
 #include "base/log.h"
@@ -26,7 +27,7 @@ struct looking {
     const char *arg;
     struct registry_ref ref;             /* of the name that is watched */
     const char *model;                   /* that requests ask for */
-    struct events *e;
+    struct events *e; ino_t file;        /* NULL: gone, and not there again yet; file: of SQLite */
     struct reference *r;
     struct monitor *m;
     struct watch_versus versus;
@@ -317,6 +318,26 @@ static int print_signals(const struct looking *l, struct err *err)
     return 0;
 }
 
+static int open_events(struct looking *l, struct err *err)
+{
+    struct stat st;
+    TRY(events_open(&l->e, watch_online.events ? watch_online.events : cmd_registry, false, err));
+    l->file = stat(events_name(l->e), &st) ? 0 : st.st_ino;
+    return 0;
+}
+
+/* A file that was removed, which a server makes anew, would be read on, and nothing be new in it. */
+static int follow_file(struct looking *l, struct err *err)
+{
+    struct stat st;
+    if (l->e && (db_is_postgres(events_name(l->e)) || (!stat(events_name(l->e), &st) && st.st_ino == l->file)))
+        return 0;
+    events_close(l->e);
+    l->e = NULL;
+    const int rc = open_events(l, err);
+    return rc == ERR_NOTFOUND ? ERR(err, IO, "what was recorded is gone, and nothing is in its place yet") : rc;
+}
+
 /* A database that cannot be read now is asked again at the next look. */
 static int look_on(struct looking *l, struct err *err)
 {
@@ -325,7 +346,8 @@ static int look_on(struct looking *l, struct err *err)
     if (watch_online.once)               /* what was answered before this began is written by then */
         nanosleep(&(struct timespec){ 0, (long)(2 * RECORDER_GATHER_S * 1e9) }, NULL);
     while (!cmd_stop && !l->ends) {
-        const int rc = look(l, err);
+        int rc = follow_file(l, err);
+        rc = rc ? rc : look(l, err);
         if (rc && (watch_online.once || (rc != ERR_IO && rc != ERR_BUSY)))
             return rc;
         if (rc && !failing)
@@ -364,7 +386,7 @@ static int begin(struct looking *l, struct err *err)
     if (watch_online.signals && (watch_online.reference || (!watch_online.since && !watch_online.until)))
         return ERR(err, USAGE, "--signals: a reference that is there has its signals; expected --since or --until with it");
     TRY(when_span(&l->window_s, watch_online.window, err));
-    TRY(events_open(&l->e, watch_online.events ? watch_online.events : cmd_registry, false, err));
+    TRY(open_events(l, err));
     l->from = when_now();
     TRY(find_name(l, err));
     TRY(take_reference(l, err));

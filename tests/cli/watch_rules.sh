@@ -22,7 +22,7 @@ r = random.Random(2)
 db = sqlite3.connect("registry/events.db")
 columns = [c[1] for c in db.execute("PRAGMA table_info(answer)")]
 row = dict(zip(columns, db.execute("SELECT * FROM answer").fetchone()))
-t = time.time_ns() - 10**12
+t = (time.time_ns() // 10**9 - 1000) * 10**9
 for i in range(500):
     late = i >= 300
     row.update(id=f"a{i}", t=t + i * 10**9, written=t + i * 10**9, prompt_tokens=r.randrange(5, 15) + 20 * late, prompt_nll=r.gauss(2 + 3 * late, 1), prompt_nll_tokens=5)
@@ -65,3 +65,26 @@ c.close()
 print("exit", p.wait())
 P
 python3 silent.py
+echo '--- a database that is removed and made anew is watched on'
+lathe watch chat $(cut -d ' ' -f 1-4 times) --signals prompt_tokens --out reference.json > /dev/null
+cp -r registry other
+echo '- {signal: prompt_tokens, when: alarm, do: exit}' > exit.yaml
+timeout 60 lathe watch chat --reference reference.json --events other --rules exit.yaml --every 0.2 > seen 2> talk & watch=$!
+sleep 1
+rm other/events.db*
+sleep 1
+cp registry/events.db.key other
+python3 - <<'P'
+import sqlite3, time
+a, b = sqlite3.connect("registry/events.db"), sqlite3.connect("other/new.db")
+a.backup(b)
+b.execute("DELETE FROM answer WHERE prompt_tokens < 20")
+b.execute("UPDATE answer SET t = ?1 + rowid, written = ?1 + rowid", [time.time_ns()])
+b.commit()
+b.execute("PRAGMA journal_mode=DELETE")
+b.close()
+P
+mv other/new.db other/events.db
+wait $watch; echo "exit $?"
+masked < seen | sed 's/after [0-9]* answers/after N answers/'
+sed 's/; the next look.*//' talk
