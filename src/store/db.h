@@ -2,8 +2,8 @@
  *
  * SQL is what both understand: columns BIGINT, TEXT and DOUBLE PRECISION, parameters $1, $2 ..., INSERT ... ON CONFLICT, RETURNING, LIMIT.
  * SQLite: a file on a disk that is full or read-only is opened for reading.  Write-ahead log, synchronous=FULL (a commit is on the disk when it returns), foreign keys on, another's write is waited for.
- * PostgreSQL: libpq is opened when it is first needed, so that the program runs without it; a connection that was lost is made again by
- * the next statement outside a transaction.
+ * PostgreSQL: libpq is opened when it is first needed, so that the program runs without it.  A connection that was lost, or a file that another was put in the
+ * place of, is made or opened again by the next statement outside a transaction.
  * A connection belongs to one thread at a time.
  *
  * Errors: ERR_BUSY another writer did not end in time; ERR_IO the disk is full, or the database cannot be reached; ERR_CORRUPT the file is no

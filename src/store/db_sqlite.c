@@ -1,4 +1,7 @@
-/* db_sqlite.c - the driver of SQLite.  Its memory is counted as all other is (mem.h). */
+/* db_sqlite.c - the driver of SQLite.  Its memory is counted as all other is (mem.h).
+ *
+ * Who restores a registry puts another file in the place of one that servers have open, and SQLite would go on with the one that is gone, also writing to it: so
+ * the file is looked at before each statement outside a transaction. */
 #include <assert.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -11,7 +14,7 @@
 
 enum { BUSY_MS = 10000 };
 
-struct lite { struct db db; sqlite3 *at; };
+struct lite { struct db db; sqlite3 *at; dev_t dev; ino_t ino; int n_rows; };      /* ino 0: no file; n_rows: results that are being read */
 struct lite_rows { struct db_rows rows; sqlite3_stmt *stmt; struct lite *of; };
 
 /* ---- memory: SQLite asks how large a block is, so each has its size in front ---- */
@@ -75,6 +78,33 @@ static int failed(const struct lite *l, struct err *err)
     }
 }
 
+/* ---- the file ---- */
+
+static int open_file(struct lite *l, const char *path, int flags, struct err *err);
+
+static void note_file(struct lite *l, const char *path)
+{
+    struct stat s;
+    const bool there = !stat(path, &s);
+    l->dev = there ? s.st_dev : 0, l->ino = there ? s.st_ino : 0;
+}
+
+static bool is_moved(const struct lite *l)
+{
+    struct stat s;
+    return l->ino && (stat(l->db.name, &s) || s.st_dev != l->dev || s.st_ino != l->ino);
+}
+
+/* Another file in its place is opened instead, unless that would cut a transaction, or rows, in two. */
+static int reach(struct lite *l, struct err *err)
+{
+    if (l->db.in_transaction || l->n_rows || (l->at && !is_moved(l)))
+        return 0;
+    sqlite3_close_v2(l->at);                         /* which leaves the log of that name, as it is another's */
+    l->at = NULL;
+    return open_file(l, l->db.name, SQLITE_OPEN_READWRITE, err);
+}
+
 /* ---- statements ---- */
 
 static int bind(struct lite *l, sqlite3_stmt *stmt, const struct db_arg *arg, int n, struct err *err)
@@ -112,6 +142,7 @@ static int run(struct db *db, const char *sql, const struct db_arg *arg, int n, 
 {
     struct lite *l = (struct lite *)db;
     sqlite3_stmt *stmt;
+    TRY(reach(l, err));
     TRY(prepare(&stmt, l, sql, arg, n, err));
     int got, rc = 0;
     while ((got = sqlite3_step(stmt)) == SQLITE_ROW)
@@ -124,10 +155,13 @@ static int run(struct db *db, const char *sql, const struct db_arg *arg, int n, 
     return rc;
 }
 
+static int script_once(struct lite *l, const char *sql, struct err *err) { return sqlite3_exec(l->at, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(l, err); }
+
 static int script(struct db *db, const char *sql, struct err *err)
 {
     struct lite *l = (struct lite *)db;
-    return sqlite3_exec(l->at, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(l, err);
+    TRY(reach(l, err));
+    return script_once(l, sql, err);
 }
 
 static int query(struct db_rows **out, struct db *db, const char *sql, const struct db_arg *arg, int n, struct err *err)
@@ -137,7 +171,10 @@ static int query(struct db_rows **out, struct db *db, const char *sql, const str
         return ERR(err, NOMEM, "no memory for rows of the database");
     r->rows.driver = db->driver;
     r->of = (struct lite *)db;
-    const int rc = prepare(&r->stmt, r->of, sql, arg, n, err);
+    int rc = reach(r->of, err);
+    if (!rc)
+        rc = prepare(&r->stmt, r->of, sql, arg, n, err);
+    r->of->n_rows += !rc;
     if (rc)
         mem_free(r);
     else
@@ -171,6 +208,7 @@ static size_t get_bytes(struct db_rows *r, int column)
 static void rows_free(struct db_rows *r)
 {
     sqlite3_finalize(((struct lite_rows *)r)->stmt);
+    ((struct lite_rows *)r)->of->n_rows--;
     mem_free(r);
 }
 
@@ -212,13 +250,34 @@ static int open_to_read(struct lite *l, const char *path, struct err *err)
         l->at = NULL;
         if (!rc && sqlite3_open_v2(uri.data, &l->at, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
             sqlite3_busy_timeout(l->at, BUSY_MS);
-            if (!script(&l->db, "PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY; SELECT count(*) FROM sqlite_master", NULL))
+            if (!script_once(l, "PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY; SELECT count(*) FROM sqlite_master", NULL))
                 break;
         }
         rc = rc || i < is_whole ? rc : ERR(err, IO, "it can be neither written nor read: %s", l->at ? sqlite3_errmsg(l->at) : "no memory");
     }
     buf_release(&log);
     buf_release(&uri);
+    return rc;
+}
+
+/* On error nothing is open. */
+static int open_file(struct lite *l, const char *path, int flags, struct err *err)
+{
+    int rc = 0;
+    if (sqlite3_open_v2(path, &l->at, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        rc = l->at ? failed(l, err) : ERR(err, NOMEM, "no memory to open a database");
+    if (!rc) {
+        sqlite3_busy_timeout(l->at, BUSY_MS);
+        rc = script_once(l, SETTINGS, err);
+    }
+    struct stat there;
+    if (rc == ERR_IO && !stat(path, &there) && there.st_size > 0)
+        rc = open_to_read(l, path, err);
+    note_file(l, path);
+    if (rc) {
+        sqlite3_close_v2(l->at);
+        l->at = NULL;
+    }
     return rc;
 }
 
@@ -229,16 +288,7 @@ int db_sqlite_open(struct db **out, const char *path, struct err *err)
     if (!l)
         return ERR(err, NOMEM, "no memory to open a database");
     l->db.driver = &driver;
-    int rc = 0;
-    if (sqlite3_open_v2(path, &l->at, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        rc = l->at ? failed(l, err) : ERR(err, NOMEM, "no memory to open a database");
-    if (!rc) {
-        sqlite3_busy_timeout(l->at, BUSY_MS);
-        rc = script(&l->db, SETTINGS, err);
-    }
-    struct stat there;
-    if (rc == ERR_IO && !stat(path, &there) && there.st_size > 0)
-        rc = open_to_read(l, path, err);
+    const int rc = open_file(l, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
     if (rc)
         close_db(&l->db);
     else

@@ -293,6 +293,61 @@ static void a_full_disk_is_an_error_and_loses_nothing(void **state)
     db_close(db);
 }
 
+/* As a restore does it while a server has the old one open. */
+static void a_file_that_another_took_the_place_of_is_opened_anew(void **state)
+{
+    (void)state;
+    struct db *db = with_table(), *new;
+    struct db_rows *r;
+    OK(db_run(db, "INSERT INTO t (i) VALUES (1), (2)", NULL, 0, NULL, &err));
+    OK(db_query(&r, db, "SELECT i FROM t ORDER BY i", NULL, 0, &err));
+    assert_int_equal(db_next(r, &err), 1);
+    OK(file_mkdirs(in_dir("old"), &err));
+    OK(file_rename(in_dir("registry.db"), in_dir("old/registry.db"), &err));
+    OK(file_rename(in_dir("registry.db-wal"), in_dir("old/registry.db-wal"), &err));
+    OK(file_rename(in_dir("registry.db-shm"), in_dir("old/registry.db-shm"), &err));
+    assert_int_equal(db_next(r, &err), 1);
+    assert_int_equal(db_int(r, 0), 2);
+    db_rows_free(r);
+    assert_int_equal(db_run(db, "INSERT INTO t (i) VALUES (3)", NULL, 0, NULL, &err), ERR_IO);
+    assert_int_equal(db_begin(db, &err), ERR_IO);
+    assert_false(file_exists(in_dir("registry.db")));
+    OK(db_open(&new, test_dir, &err));
+    OK(db_script(new, "CREATE TABLE t (i BIGINT NOT NULL PRIMARY KEY, s TEXT, r DOUBLE PRECISION)", &err));
+    OK(db_run(new, "INSERT INTO t (i) VALUES (7)", NULL, 0, NULL, &err));
+    assert_int_equal(count(db), 1);
+    OK(db_begin(db, &err));
+    OK(db_run(db, "INSERT INTO t (i) VALUES (8)", NULL, 0, NULL, &err));
+    OK(db_commit(db, &err));
+    assert_int_equal(count(new), 2);
+    db_close(db);
+    db_close(new);
+    OK(db_open(&db, in_dir("old/registry.db"), &err));
+    assert_int_equal(count(db), 2);
+    db_close(db);
+}
+
+/* SQLite removes the log when it closes a database, by its name: unless it was moved. */
+static void closing_a_file_that_was_replaced_leaves_the_log_of_the_new_one(void **state)
+{
+    (void)state;
+    struct db *db = with_table(), *new;
+    OK(file_mkdirs(in_dir("old"), &err));
+    static const char *const names[] = { "registry.db", "registry.db-wal", "registry.db-shm" };
+    for (int i = 0; i < 3; i++)
+        OK(file_rename(in_dir(names[i]), path_in(in_dir("old"), names[i]), &err));
+    OK(db_open(&new, test_dir, &err));
+    OK(db_script(new, "CREATE TABLE t (i BIGINT NOT NULL PRIMARY KEY)", &err));
+    OK(db_run(new, "INSERT INTO t (i) VALUES (7)", NULL, 0, NULL, &err));
+    db_close(db);
+    assert_true(file_exists(in_dir("registry.db-wal")));
+    assert_int_equal(count(new), 1);
+    OK(db_open(&db, test_dir, &err));
+    assert_int_equal(count(db), 1);
+    db_close(db);
+    db_close(new);
+}
+
 static void an_unreachable_server_is_an_error(void **state)
 {
     (void)state;
@@ -305,7 +360,8 @@ static void an_unreachable_server_is_an_error(void **state)
     assert_true(db_is_postgres("postgres://x") && !db_is_postgres("postgresql:/x") && !db_is_postgres("/postgres://"));
 }
 
-static const struct CMUnitTest each[] = { T(a_damaged_or_foreign_file_is_told), T(a_full_disk_is_an_error_and_loses_nothing), T(an_unreachable_server_is_an_error) };
+static const struct CMUnitTest each[] = { T(a_damaged_or_foreign_file_is_told), T(a_full_disk_is_an_error_and_loses_nothing), T(a_file_that_another_took_the_place_of_is_opened_anew),
+                                           T(closing_a_file_that_was_replaced_leaves_the_log_of_the_new_one), T(an_unreachable_server_is_an_error) };
 
 static void a_lost_connection_is_made_again_but_not_within_a_transaction(void **state)
 {
