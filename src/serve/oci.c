@@ -126,14 +126,17 @@ static void admit_upload(struct oci *o, struct http_request *q, const struct oci
     struct upload *u = NULL;
     if (p->kind == OCI_AT_UPLOAD)
         u = find_upload(o, p, e);
-    else if (upload_begin(o->uploads, p->name, &u, &err))
+    else if (upload_begin(o->uploads, p->name, true, &u, &err))
         oci_refuse_err(e, &err, "BLOB_UPLOAD_INVALID");
-    if (!e->status)
+    if (u)
         check_content_range(q, p, u, e);
     if (!e->status)
         check_room(o, q, e);
-    if (!e->status && !upload_hold(u, held(q)))
+    const bool begun = u && p->kind != OCI_AT_UPLOAD;
+    if ((!e->status || begun) && u && !upload_hold(u, held(q)))
         refuse_as(e, 404, NULL, "BLOB_UPLOAD_UNKNOWN", NULL, "bytes of this upload are missing: it must begin again");
+    if (e->status && begun)
+        upload_over(o->uploads, held(q));
     if (!e->status)
         http_take_pieces(q, upload_piece, held(q));
 }
@@ -149,8 +152,7 @@ void oci_admit(struct oci *o, struct http_request *q, struct refusal *e)
 
 void oci_over(struct oci *o, struct http_request *q)
 {
-    (void)o;
-    upload_drop(held(q));
+    upload_over(o->uploads, held(q));
 }
 
 static void reply_empty(struct http_request *q, int status) { http_reply(q, status, NULL, "", 0); }
@@ -171,7 +173,7 @@ static void begin_upload(struct oci *o, struct http_request *q, const struct oci
     struct upload *u;
     if (mount(o, q, p))
         return;
-    if (upload_begin(o->uploads, p->name, &u, &err)) {
+    if (upload_begin(o->uploads, p->name, false, &u, &err)) {
         oci_refuse_err(e, &err, "BLOB_UPLOAD_INVALID");
         return;
     }

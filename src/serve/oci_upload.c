@@ -13,6 +13,7 @@ struct upload {
     struct sha256 sum;
     double used;                             /* clock_wall() of the last byte */
     struct upload **holder;                  /* the place in the request that brings bytes, or NULL */
+    bool whole;                              /* nobody can go on with it */
     bool broken;                             /* bytes are missing in the file, or too many */
     struct upload *next;
 };
@@ -129,7 +130,7 @@ static void end_abandoned(struct uploads *u)
     }
 }
 
-int upload_begin(struct uploads *u, const char *name, struct upload **out, struct err *err)
+int upload_begin(struct uploads *u, const char *name, bool whole, struct upload **out, struct err *err)
 {
     end_abandoned(u);
     if (u->n == UPLOADS_MAX)
@@ -137,7 +138,7 @@ int upload_begin(struct uploads *u, const char *name, struct upload **out, struc
     struct upload *p = mem_alloc_zero(sizeof *p);
     if (!p)
         return no_memory(err);
-    *p = (struct upload){ .used = clock_wall(), .part = { .fd = -1 } };
+    *p = (struct upload){ .used = clock_wall(), .whole = whole, .part = { .fd = -1 } };
     snprintf(p->name, sizeof p->name, "%s", name);
     int rc = random_id(p->id, err);
     char *path = rc ? NULL : file_join(u->dir, p->id);
@@ -171,6 +172,16 @@ void upload_drop(struct upload **at)
     if (*at)
         (*at)->holder = NULL;
     *at = NULL;
+}
+
+void upload_over(struct uploads *u, struct upload **at)
+{
+    struct upload *p = *at;
+    upload_drop(at);
+    if (p && p->whole) {
+        upload_take(u, p);
+        upload_cancel(p);
+    }
 }
 
 bool upload_hold(struct upload *p, struct upload **at)

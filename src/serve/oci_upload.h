@@ -13,14 +13,16 @@ struct uploads;
 struct upload;
 int uploads_new(struct uploads **out, const char *folder, struct err *err);
 void uploads_free(struct uploads *u);                    /* with all uploads that are in it; NULL is fine */
-/* ERR_BUSY: there are too many. */
-int upload_begin(struct uploads *u, const char *name, struct upload **out, struct err *err);
+/* ERR_BUSY: there are too many.  whole: its bytes come with the request that begins it, whose client knows no other way to it. */
+int upload_begin(struct uploads *u, const char *name, bool whole, struct upload **out, struct err *err);
 struct upload *upload_find(struct uploads *u, const char *name, const char *id);       /* NULL: there is none */
 const char *upload_id(const struct upload *p);
 uint64_t upload_size(const struct upload *p);
 /* For the one request that brings bytes, in whose *at it is then; an earlier one loses it, as its client may be long gone.  False: bytes of it are missing.  An upload that is held stays. */
 bool upload_hold(struct upload *p, struct upload **at);
-void upload_drop(struct upload **at);                    /* *at: NULL is fine */
+void upload_drop(struct upload **at);                    /* *at: NULL is fine, here and below */
+/* The request is over: one that comes whole, and is not taken, is cancelled. */
+void upload_over(struct uploads *u, struct upload **at);
 /* The next bytes, as http_take_pieces() gives them: ctx is that place. */
 int upload_piece(void *ctx, const char *data, size_t n, const char **message);
 /* Out of its uploads: it is the caller's, for upload_finish() or upload_cancel(). */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "../test.h"
 #include "base/buf.h"
+#include "serve/oci_upload.h"
 #include "serve/registry_server.h"
 
 static struct err err;
@@ -139,6 +140,27 @@ static void what_was_cut_off_goes_on(void **state)
     assert_int_equal(ask("PUT", with(place, "?digest=sha256:" HI), "", ""), 201);
 }
 
+/* A blob that comes with the request that begins it, and is cut off, leaves no upload that others would have to wait for. */
+static void blobs_that_come_whole_and_are_cut_off_are_gone(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2 * UPLOADS_MAX + 20; i++) {
+        const int fd = connected();
+        send_request(fd, "POST", "/v2/m/blobs/uploads/?digest=sha256:" HI, "", 3, "h");
+        close(fd);
+    }
+    int status = 0;
+    for (int i = 0; i < 5000 && status != 400; i++) {      /* until it has seen that they are cut off */
+        usleep(1000);
+        status = ask("POST", "/v2/m/blobs/uploads/?digest=none", "", "hi\n");
+    }
+    for (int i = 0; i < UPLOADS_MAX + 1; i++) {
+        assert_int_equal(ask("POST", "/v2/m/blobs/uploads/?digest=none", "", "hi\n"), 400);
+        assert_int_equal(ask("POST", "/v2/m/blobs/uploads/?digest=sha256:" HI, "Content-Range: 5-7\r\n", "hi\n"), 416);
+    }
+    assert_int_equal(ask("POST", "/v2/m/blobs/uploads/?digest=sha256:" HI, "", "hi\n"), 201);
+}
+
 static int put_manifest(const char *at, const char *file)
 {
     char text[1000];
@@ -178,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pieces_come_in_order_and_have_their_digest, begin, end),
+        cmocka_unit_test_setup_teardown(blobs_that_come_whole_and_are_cut_off_are_gone, begin, end),
         cmocka_unit_test_setup_teardown(a_wrong_digest_leaves_nothing, begin, end),
         cmocka_unit_test_setup_teardown(what_was_cut_off_goes_on, begin, end),
         cmocka_unit_test_setup_teardown(a_manifest_is_a_version_and_a_tag_an_alias, begin, end),
