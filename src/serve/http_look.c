@@ -57,6 +57,14 @@ static void end_late(struct http_request *q, double now)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* The client has gone before its request, or the next one, is whole.  libmicrohttpd does not see that where the end came together with the last bytes: it
+ * reads those, and waits for an event that was already told. */
+static bool has_left(const struct conn *c)
+{
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void http_look(struct http *h)
 {
     struct http_request *gone[64];
@@ -84,6 +92,9 @@ void http_look(struct http *h)
         if (c->until > 0 && now > c->until && c->fd >= 0) {
             if (c->asks && !h->o.tls && send(c->fd, too_late, sizeof too_late - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 log_debug("a client that did not send its request: %s", strerror(errno));
+            c->until = 0;
+            shutdown(c->fd, SHUT_RDWR);
+        } else if (c->until > 0 && c->fd >= 0 && has_left(c)) {
             c->until = 0;
             shutdown(c->fd, SHUT_RDWR);
         }

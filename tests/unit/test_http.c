@@ -574,6 +574,29 @@ static void a_client_that_takes_nothing_of_a_slow_stream_is_cut_off(void **state
     close(fd);
 }
 
+static int start_patient(void **state)
+{
+    (void)state;
+    const struct http_opts o = { .address = "127.0.0.1", .body_max = 100000, .n_connection = 10, .request_s = 1e6, .idle_s = 1e6, .head_s = 1e6, .handle = handle, .tell = tell };
+    return http_start(&http, &o, &err);
+}
+
+/* The end comes together with the bytes: a place is free again though the server would wait for the rest for days. */
+static void clients_that_leave_within_a_request_leave_their_places(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        const int fd = connect_to();
+        put(fd, i % 3 == 0 ? "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nh" : i % 3 == 1 ? "POST /echo HT" : "GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+        close(fd);
+    }
+    for (bool done = false; !done; nap(10)) {
+        char *r = ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+        done = strstr(r, "HTTP/1.1 201") != NULL;
+        free(r);
+    }
+}
+
 static int start_small(void **state)
 {
     (void)state;
@@ -850,6 +873,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_under_way_wakes_nobody, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_goes_is_noticed, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_cut_off, start, stop),
+        cmocka_unit_test_setup_teardown(clients_that_leave_within_a_request_leave_their_places, start_patient, stop),
         cmocka_unit_test_setup_teardown(a_client_that_takes_nothing_of_a_slow_stream_is_cut_off, start_idle, stop),
         cmocka_unit_test_setup_teardown(nonsense_and_dawdling_are_survived, start, stop),
         cmocka_unit_test_setup_teardown(requests_that_can_be_read_in_two_ways_are_refused, start, stop),
