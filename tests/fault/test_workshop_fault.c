@@ -5,6 +5,7 @@
 #include "base/tree.h"
 #include "serve/workshop_files.h"
 #include "serve/workshop_images.h"
+#include "serve/workshop_labels.h"
 #include "serve/workshop_life.h"
 #include "serve/workshop_project.h"
 #include "serve/workshop_table.h"
@@ -144,6 +145,33 @@ static void what_is_learned_is_made_ready_or_an_error(void **state)
     each_failure(CALLS, 1, make_ready, NULL, true);
 }
 
+static int choose(void *ctx)
+{
+    (void)ctx;
+    json_t *p = json_pack("{s:s, s:s}", "goal", "classes", "label", "l");
+    if (!p)
+        return ERR_NOMEM;
+    const int rc = told(workshop_labels(in_dir("p"), p, &err));
+    if (!rc)
+        assert_int_equal(json_integer_value(json_object_get(p, "unlabelled")), 1);
+    json_decref(p);
+    return rc;
+}
+
+static void lines_are_chosen_by_their_labels_or_an_error(void **state)
+{
+    (void)state;
+    OK(file_mkdirs(in_dir("p/life.run/build/out/train"), &err));
+    OK(file_mkdirs(in_dir("p/life.run/build/out/valid"), &err));
+    static const char five[] = "{\"text\": \"t\", \"l\": \"a\"}\n{\"text\": \"t\", \"l\": 2}\n";
+    char lines[6 * sizeof five] = "{\"text\": \"t\"}\n";
+    for (int i = 0; i < 5; i++)
+        strcat(lines, five);
+    put_in_dir("p/life.run/build/out/train/0.jsonl", lines), put_in_dir("p/life.run/build/out/valid/0.jsonl", five);
+    assert_true(each_allocation(choose, NULL, false) > 10);
+    each_failure(CALLS, 1, choose, NULL, true);
+}
+
 static int show(void *ctx)
 {
     (void)ctx;
@@ -174,7 +202,7 @@ static void a_project_is_shown_or_an_error(void **state)
 #define IN_DIR(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 int main(void)
 {
-    const struct CMUnitTest tests[] = { IN_DIR(a_look_fails_as_a_whole), IN_DIR(an_archive_that_cannot_be_unpacked_is_an_error), IN_DIR(a_file_is_whole_or_does_not_count), IN_DIR(files_for_lathe_run_are_whole), IN_DIR(what_is_learned_is_made_ready_or_an_error),
+    const struct CMUnitTest tests[] = { IN_DIR(a_look_fails_as_a_whole), IN_DIR(an_archive_that_cannot_be_unpacked_is_an_error), IN_DIR(a_file_is_whole_or_does_not_count), IN_DIR(files_for_lathe_run_are_whole), IN_DIR(what_is_learned_is_made_ready_or_an_error), IN_DIR(lines_are_chosen_by_their_labels_or_an_error),
                                         IN_DIR(a_project_is_shown_or_an_error) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
