@@ -534,6 +534,10 @@ def plans(c, shots):
         b.size(1280, 800)
     controls = [x for x in b.call("Accessibility.getFullAXTree")["nodes"] if not x.get("ignored") and x.get("role", {}).get("value") in ("button", "textbox", "combobox", "spinbutton", "slider", "img", "region")]
     c.equal("plan: all controls and pictures have names", [x["role"]["value"] for x in controls if not x.get("name", {}).get("value")], [])
+    device(4, "h100", "", "usd", 25000)
+    c.equal("plan: one that is rented beside the same one bought", plan(), "")
+    c.equal("plan: they are told apart", b.js("[...$('costs').querySelectorAll('.key > span')].map(e => e.textContent).filter(t => t.includes('H100'))"), ["1 × H100 SXM (rented)", "1 × H100 SXM (bought)"])
+    c("plan: and where the one is cheaper", re.search(r"1 × H100 SXM \(\w+\) (costs less|is at times dearer) than [^.]*\.", text()) and not re.search(r"(1 × H100 SXM \(\w+\)) (costs less|is at times dearer) than \1", text()), text()[-900:])
     device(2, "agx-thor")
     c.equal("plan: a device without a price is planned", plan(), "")
     c("plan: and the picture says what it needs", "the price of Jetson AGX Thor 128GB is not known" in text() and not b.js("!!$('costs')"), text()[-400:])

@@ -241,7 +241,7 @@ static json_t *pair_json(const struct versus *v, int a, int b)
     for (int i = 0; i < N_DEPLOY_ASSUMPTION; i++)
         json_object_set_new(sensitivity, deploy_assumption_name((enum deploy_assumption)i),
                             json_pack("[o, o]", number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 - BESIDE)), number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 + BESIDE))));
-    return json_pack("{s:s, s:s, s:f, s:o}", "cheaper", v->d[b].name, "than", v->d[a].name, "from_requests_per_s", even, "with_20_percent_less_and_more", sensitivity);
+    return json_pack("{s:s, s:s, s:i, s:i, s:f, s:o}", "cheaper", v->d[b].name, "than", v->d[a].name, "cheaper_option", b, "than_option", a, "from_requests_per_s", even, "with_20_percent_less_and_more", sensitivity);
 }
 
 static int print_json(const struct versus *v, struct err *err)

@@ -177,7 +177,7 @@ void planner_ask_read(struct planner_ask *a, const json_t *request, struct refus
     read_devices(a, &f);
     read_workload(a, &f);
     read_costs(a, &f);
-    add(a, mem_strdup("--json"), e);
+    add(a, mem_strdup("--quiet"), e), add(a, mem_strdup("--json"), e);
     in_end(&f, NULL);
 }
 

@@ -191,13 +191,13 @@ static void check_args(const char *json, const char *expected)
 static void test_fields_become_arguments(void **state)
 {
     (void)state;
-    check_args("{" GOOD "}", "lathe|plan|Llama-3-8B|--device|h100|--json");
+    check_args("{" GOOD "}", "lathe|plan|Llama-3-8B|--device|h100|--quiet|--json");
     check_args("{\"served\": \"tiny\", \"devices\": [{\"device\": \"mi300x:cpx\", \"count\": 8, \"usd_per_hour\": 1.99}, {\"device\": \"agx-orin\", \"count\": 1, \"usd\": 1999}]}",
-               "lathe|plan|" PLANNER_CONFIG "|--device|mi300x:cpx:8=1.99/h|--device|agx-orin:1=1999|--json");
+               "lathe|plan|" PLANNER_CONFIG "|--device|mi300x:cpx:8=1.99/h|--device|agx-orin:1=1999|--quiet|--json");
     check_args("{\"config\": {}, \"devices\": [{\"device\": \"h100\"}], \"workload\": \"rag\", \"prompt\": \"200-400\", \"output\": \"lognormal:100,0.9\", \"users\": 50, \"think\": 2.5, \"ttft\": 0, \"tpot\": 0.05, \"e2e\": 30, \"weights\": \"fp8\", \"kv\": \"int8\"}",
-               "lathe|plan|" PLANNER_CONFIG "|--device|h100|--workload|rag|--prompt|200-400|--output|lognormal:100,0.9|--think|2.5|--ttft|0|--tpot|0.05|--e2e|30|--users|50|--weights|fp8|--kv|int8|--json");
+               "lathe|plan|" PLANNER_CONFIG "|--device|h100|--workload|rag|--prompt|200-400|--output|lognormal:100,0.9|--think|2.5|--ttft|0|--tpot|0.05|--e2e|30|--users|50|--weights|fp8|--kv|int8|--quiet|--json");
     check_args("{" GOOD ", \"versus\": true, \"api\": [{\"name\": \"API (mine)\", \"input\": 0, \"output\": 0.6}, {\"input\": 1, \"output\": 2}], \"kwh\": 0.3, \"life\": 3, \"idle\": 0.5, \"rate\": 1e6}",
-               "lathe|plan|Llama-3-8B|--device|h100|--rate|1000000|--versus|--api|API (mine)=0:0.6|--api|API=1:2|--kwh|0.3|--life|3|--idle|0.5|--json");
+               "lathe|plan|Llama-3-8B|--device|h100|--rate|1000000|--versus|--api|API (mine)=0:0.6|--api|API=1:2|--kwh|0.3|--life|3|--idle|0.5|--quiet|--json");
 }
 
 static void test_what_is_wrong_with_a_request_is_told_and_nothing_is_run(void **state)
@@ -272,7 +272,7 @@ static void test_a_plan_is_what_the_program_prints(void **state)
 {
     (void)state;
     assert_int_equal(ask("{" GOOD "}"), 200);
-    said("\"args\":[\"lathe\",\"plan\",\"Llama-3-8B\",\"--device\",\"h100\",\"--json\"],\"config\":false");
+    said("\"args\":[\"lathe\",\"plan\",\"Llama-3-8B\",\"--device\",\"h100\",\"--quiet\",\"--json\"],\"config\":false");
 }
 
 static void test_a_configuration_lies_there_while_the_program_runs(void **state)

@@ -10,7 +10,7 @@ const option = (value, text, selected) => { const o = make('option', text); o.va
 const sig = (x, digits = 3) => Number(x.toPrecision(digits)).toLocaleString('en', { maximumSignificantDigits: digits });
 const dollars = x => x === null || x === undefined ? '–' : '$' + (x >= 1e6 ? sig(x / 1e6) + ' M' : x >= 1000 ? Math.round(Number(x.toPrecision(3))).toLocaleString('en') : x >= .1 ? x.toFixed(2) : sig(x, 2));
 const large = n => n >= 1e12 ? sig(n / 1e12) + ' trillion' : n >= 1e9 ? sig(n / 1e9) + ' billion' : n >= 1e6 ? sig(n / 1e6) + ' million' : sig(n);
-const gigabytes = n => n >= 1e12 ? sig(n / 1e12) + ' TB' : sig(n / 1e9) + ' GB';
+const gigabytes = n => n >= 1e12 ? sig(n / 1e12) + ' TB' : n >= 1e9 ? sig(n / 1e9) + ' GB' : sig(n / 1e6) + ' MB';
 const load_words = r => `${large(Number((r * 86400).toPrecision(2)))} requests a day` + (r >= .1 ? ` (${sig(r, 2)} a second)` : '');
 
 async function open_plan() {
@@ -157,16 +157,16 @@ const sure_of = p => make('td' + (!p.fitted || /not measured/.test(p.fitted) ? '
 const sure_list = plans => facts_list([...new Map(plans.filter(p => p.fits).map(p => [p.device, !p.fitted ? 'its data sheet alone' : p.fitted])).entries()]);
 /* Why none is in time: the targets that even one request at a time misses. */
 function too_slow(p, w) {
-  const late = [];
-  if (w.ttft_seconds > 0 && p.ttft_seconds.p99 > w.ttft_seconds) late.push(`the first token takes ${seconds(p.ttft_seconds.p99)}, and ${seconds(w.ttft_seconds)} are asked for`);
-  if (w.tpot_seconds > 0 && p.tpot_seconds.p99 > w.tpot_seconds) late.push(`each further token takes ${seconds_of_token(p.tpot_seconds.p99)}, and ${seconds_of_token(w.tpot_seconds)} are asked for`);
-  if (w.e2e_seconds > 0 && p.e2e_seconds.p99 > w.e2e_seconds) late.push(`an answer takes ${seconds(p.e2e_seconds.p99)}, and ${seconds(w.e2e_seconds)} are asked for`);
+  const late = [], long = s => s < 120 ? seconds_of_token(s) : span_of(s);
+  if (w.ttft_seconds > 0 && p.ttft_seconds.p99 > w.ttft_seconds) late.push(`the first token takes ${long(p.ttft_seconds.p99)}, and ${seconds(w.ttft_seconds)} are asked for`);
+  if (w.tpot_seconds > 0 && p.tpot_seconds.p99 > w.tpot_seconds) late.push(`each further token takes ${long(p.tpot_seconds.p99)}, and ${seconds_of_token(w.tpot_seconds)} are asked for`);
+  if (w.e2e_seconds > 0 && p.e2e_seconds.p99 > w.e2e_seconds) late.push(`an answer takes ${long(p.e2e_seconds.p99)}, and ${seconds(w.e2e_seconds)} are asked for`);
   return late.join('; ') || `only ${share(p.good_share)} of requests are in time`;
 }
 function plan_row(p, option, w, asks) {
   const missing = p.why?.match(/: ([^:]*? (?:is|are) missing)/)?.[1], both = (s, f) => s.p50 === null ? '–' : make('span', f(s.p50), make('span.soft', `99 of 100 within ${f(s.p99)}`));
   if (!p.fits) return make('tr', head(p.device, 'row'), wide_cell('td.why', 8, make('b', missing ? `Does not fit: ${missing}` : 'Does not fit'), make('span.soft', p.why)));
-  const name = make('th', `${p.devices} × ${p.device}`, make('span.soft', layout_of(p)));
+  const name = make('th', `${p.devices.toLocaleString('en')} × ${p.device}`, make('span.soft', layout_of(p)));
   name.scope = 'row';
   if (!(p.capacity_requests_per_s > 0)) return make('tr', name, wide_cell('td.why', 7, make('b', 'Fits, but is too slow'), make('span.soft', `Even one request at a time: ${too_slow(p, w)}.`)), sure_of(p));
   const at = asks ? [make('span.soft', `${share(p.good_share)} in time at ${sig(p.requests_per_s, 2)}`)] : [];
@@ -181,7 +181,8 @@ function wide_cell(what, columns, ...children) {
 }
 function draw_plan(r, q) {
   const m = r.model, w = r.workload, asks = !!(q.rate || q.users), bits = r.plans.find(p => p.fits)?.weights, name = q.config ? 'The model that was pasted' : q.served ?? m.name, unpriced = plan_unpriced(q);
-  const facts = `${name} has ${large(m.parameters)} parameters${m.active_parameters < m.parameters ? `, of which a token uses ${large(m.active_parameters)}` : ''}. Its weights take ${gigabytes(m.weight_bytes[bits] ?? m.weight_bytes.bf16)} in ${bits && m.weight_bytes[bits] ? bits : 'bf16'}${m.weight_bytes.files ? ` (${gigabytes(m.weight_bytes.files)} in its files)` : ''}, and what a token leaves in memory ${sig(m.kv_bytes_per_token_bf16 / 1024, 3)} KiB in bf16. `;
+  const of = q.weights === 'auto' && m.weight_bytes.files ? 'files' : m.weight_bytes[bits] ? bits : 'bf16', weights = `${gigabytes(m.weight_bytes[of])} ${of === 'files' ? 'in its files' : `in ${of}`}`;
+  const facts = `${name} has ${large(m.parameters)} parameters${m.active_parameters < m.parameters ? `, of which a token uses ${large(m.active_parameters)}` : ''}. Its weights take ${weights}, and what a token leaves in memory ${sig(m.kv_bytes_per_token_bf16 / 1024, 3)} KiB in bf16. `;
   const asked = `Requests have ${sig(w.mean_prompt_tokens, 3)} tokens and get ${sig(w.mean_output_tokens, 3)} back, on average.`;
   const columns = ['Devices', 'Most requests a second', 'Tokens a second', 'First token', 'Each further token', '$ per million tokens out', 'Energy for these', 'Weights', 'How sure this is'];
   const table = side('What each can do', make('table', make('thead', make('tr', ...columns.map(t => head(t, 'col')))), make('tbody', ...r.plans.map((p, i) => plan_row(p, r.options?.[i], w, asks)))));

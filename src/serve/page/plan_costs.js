@@ -3,7 +3,8 @@
 
 let plan_costs = null;                                /* { r, q } of the plan that is shown, where it has costs */
 const DASHES = ['', '9 3', '3 3', '12 3 2 3', '6 2 1 2 1 2', '2 2', '14 4', '1 4'];
-const line_of = k => ({ class: 'p' + k % 8, ...(DASHES[k % 8] && { 'stroke-dasharray': DASHES[k % 8] }) });
+/* Twelve at most: another dash where a colour comes again. */
+const line_of = k => { const dash = DASHES[(k + (k >> 3)) % 8]; return { class: 'p' + k % 8, ...(dash && { 'stroke-dasharray': dash }) }; };
 /* A piece of the line, for lists. */
 function sample_of(k) {
   const pic = $('chart').content.querySelector('svg').cloneNode();
@@ -14,8 +15,8 @@ function sample_of(k) {
 }
 /* Two options of one name are told apart. */
 function option_names(options) {
-  return options.map((o, i) => { const name = o.name.replace(/^(\d+) x /, '$1 × ') + (o.usd_bought ? ' (bought)' : o.usd_per_hour ? ' (rented)' : ''), n = options.filter(p => p.name === o.name).length;
-    return n > 1 ? `${name} (${options.slice(0, i + 1).filter(p => p.name === o.name).length})` : name; });
+  return options.map((o, i) => { const same = p => p.name === o.name && !p.usd_bought === !o.usd_bought, name = o.name.replace(/^(\d+) x /, '$1 × ') + (o.usd_bought ? ' (bought)' : o.usd_per_hour ? ' (rented)' : '');
+    return options.filter(same).length > 1 ? `${name} no. ${options.slice(0, i + 1).filter(same).length}` : name; });
 }
 const cheapest_at = (r, i) => r.options.reduce((best, o, k) => o.usd_per_month[i] !== null && (best < 0 || o.usd_per_month[i] < r.options[best].usd_per_month[i]) ? k : best, -1);
 const index_of = (r, rate) => r.requests_per_s.reduce((best, x, i) => Math.abs(Math.log(x / rate)) < Math.abs(Math.log(r.requests_per_s[best] / rate)) ? i : best, 0);
@@ -29,7 +30,7 @@ function cheapest_spans(r) {
 }
 /* begins: it is the cheaper one of a small load, too, and only their steps cross.  Break-even points between the two that are cheapest there; those at the end of what was looked at are no points of the plot. */
 function evens_of(r) {
-  const last = r.requests_per_s.at(-1), by = name => r.options.findIndex(o => o.name === name), all = r.break_even.map(e => ({ ...e, to: by(e.cheaper), from: by(e.than) })).map(e => ({ ...e, begins: r.options[e.to].usd_per_month[0] < r.options[e.from].usd_per_month[0] })).filter(e => e.from_requests_per_s < last / 2);
+  const last = r.requests_per_s.at(-1), all = r.break_even.map(e => ({ ...e, to: e.cheaper_option, from: e.than_option })).map(e => ({ ...e, begins: r.options[e.to].usd_per_month[0] < r.options[e.from].usd_per_month[0] })).filter(e => e.from_requests_per_s < last / 2);
   const near = e => { if (e.begins) return false; const i = index_of(r, e.from_requests_per_s), least = r.options[cheapest_at(r, i)]?.usd_per_month[i]; return Math.min(r.options[e.to].usd_per_month[i], r.options[e.from].usd_per_month[i]) <= 1.05 * least; };
   all.sort((a, b) => a.from_requests_per_s - b.from_requests_per_s);
   return { shown: all.filter(near), others: all.filter(e => !near(e)) };
