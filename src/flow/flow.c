@@ -131,6 +131,33 @@ static int check_options(const struct flow_stage *s, const char *path, struct er
     return 0;
 }
 
+/* From the root, without ".", ".." and empty parts; links are not looked at.  false: too long. */
+static bool normal(char out[PATH_MAX], const char *path)
+{
+    size_t n = 0;
+    if (path[0] != '/') {
+        if (!getcwd(out, PATH_MAX))
+            return false;
+        n = strlen(out);
+    }
+    while (*path) {
+        const size_t part = strcspn(path, "/");
+        if (part == 2 && path[0] == '.' && path[1] == '.')
+            while (n && out[--n] != '/')
+                ;
+        else if (part && !(part == 1 && path[0] == '.')) {
+            if (n + part + 2 > PATH_MAX)
+                return false;
+            out[n++] = '/';
+            memcpy(out + n, path, part);
+            n += part;
+        }
+        path += part + (path[part] == '/');
+    }
+    out[n] = '\0';
+    return true;
+}
+
 static int read_stage(struct flow *f, struct flow_stage *s, json_t *stage, flow_find *find, struct err *err)
 {
     static const char *const known[] = { "run", "options", "inputs", "needs", "stays", "gate" };
@@ -165,48 +192,21 @@ static int read_stage(struct flow *f, struct flow_stage *s, json_t *stage, flow_
     if (s->stays && !opt_find(s->command.opts, "port-file"))
         return ERR(err, USAGE, "%s: %sstays: lathe %s is no command that goes on", f->path, where, s->command.name);
     s->folder = mem_printf("%s/%s", f->out, s->name), s->out = mem_printf("%s/%s/out", f->out, s->name);
-    return s->folder && s->out ? 0 : ERR(err, NOMEM, "no memory for the stages of %s", f->path);
+    char whole[PATH_MAX];
+    s->whole = s->folder && normal(whole, s->folder) ? mem_strdup(whole) : NULL;
+    return s->folder && s->out && s->whole ? 0 : ERR(err, NOMEM, "no memory for the stages of %s, or more than %d bytes for their folders", f->path, PATH_MAX);
 }
 
 /* ---- which comes before which ---- */
 
-/* From the root, without ".", ".." and empty parts; links are not looked at.  false: too long. */
-static bool normal(char out[PATH_MAX], const char *path)
-{
-    size_t n = 0;
-    if (path[0] != '/') {
-        if (!getcwd(out, PATH_MAX))
-            return false;
-        n = strlen(out);
-    }
-    while (*path) {
-        const size_t part = strcspn(path, "/");
-        if (part == 2 && path[0] == '.' && path[1] == '.')
-            while (n && out[--n] != '/')
-                ;
-        else if (part && !(part == 1 && path[0] == '.')) {
-            if (n + part + 2 > PATH_MAX)
-                return false;
-            out[n++] = '/';
-            memcpy(out + n, path, part);
-            n += part;
-        }
-        path += part + (path[part] == '/');
-    }
-    out[n] = '\0';
-    return true;
-}
-
 int flow_owner(const struct flow *f, const char *path)
 {
-    char whole[PATH_MAX], folder[PATH_MAX];
+    char whole[PATH_MAX];
     if (!normal(whole, path))
         return -1;
     for (int i = 0; i < f->n; i++) {
-        if (!normal(folder, f->stage[i].folder))
-            continue;
-        const size_t n = strlen(folder);
-        if (!strncmp(whole, folder, n) && (!whole[n] || whole[n] == '/'))
+        const size_t n = strlen(f->stage[i].whole);
+        if (!strncmp(whole, f->stage[i].whole, n) && (!whole[n] || whole[n] == '/'))
             return i;
     }
     return -1;
@@ -471,6 +471,7 @@ void flow_release(struct flow *f)
     for (int i = 0; i < f->n; i++) {
         mem_free(f->stage[i].folder);
         mem_free(f->stage[i].out);
+        mem_free(f->stage[i].whole);
     }
     mem_free(f->stage);
     mem_free(f->name);

@@ -43,7 +43,7 @@ struct flow_stage {
     json_t *options, *inputs;                /* borrowed, or NULL */
     bool stays, gate_warns;
     bool need[FLOW_STAGES_MAX];              /* directly */
-    char *folder, *out;                      /* OUT/STAGE, OUT/STAGE/out */
+    char *folder, *out, *whole;              /* OUT/STAGE, OUT/STAGE/out; the first from the root on */
 };
 struct flow {
     const char *path;                        /* of the file, borrowed */
