@@ -242,7 +242,7 @@ static void fill(const struct decoder *d)
     }
 }
 
-struct runner { struct decoder d; int n_pos, n_id, n_run; float *embed; int32_t page[DECODE_MOST][PAGES * DECODE_MOST], seq_start[DECODE_MOST + 1], pos0[DECODE_MOST]; };
+struct runner { struct decoder d; int n_pos, n_id, n_run; float *embed; int32_t page[DECODE_MOST][PAGES * DECODE_MOST], seq_start[DECODE_MOST + 1], pos0[DECODE_MOST]; double time[N_PROBE][KIND_MOST][TRIES]; };
 
 /* Other tokens each time, which choose other experts.  Where there are fewer positions in a table, the last again: that takes as long. */
 static void run_once(struct runner *r, const struct probe *p, struct bench *b)
@@ -264,22 +264,23 @@ static void run_once(struct runner *r, const struct probe *p, struct bench *b)
     graph_run(r->d.g, PASS_HEAD, &(struct step){ .S = S });
 }
 
+/* All probes in turn, again and again: what disturbs the machine for a moment is then in few of the times of any of them. */
 static void run_probes(struct here *h, struct runner *r)
 {
     struct bench b = { .h = h };
-    double t[KIND_MOST][TRIES];
+    static const int tries[2] = { TRIES, TRIES_LONG };
     r->d.g->watch = watch, r->d.g->watch_ctx = &b;
-    for (int i = 0; i < N_PROBE; i++) {
-        const int tries = probes[i].prompt ? TRIES_LONG : TRIES;
-        run_once(r, &probes[i], &b);          /* does not count */
-        for (int j = 0; j < tries; j++) {
+    for (int j = -1; j < TRIES; j++)              /* the first does not count */
+        for (int i = 0; i < N_PROBE; i++) {
+            if (j >= tries[probes[i].prompt])
+                continue;
             run_once(r, &probes[i], &b);
-            for (int k = 0; k < h->n; k++)
-                t[k][j] = b.sum[k];
+            for (int k = 0; k < h->n && j >= 0; k++)
+                r->time[i][k][j] = b.sum[k];
         }
+    for (int i = 0; i < N_PROBE; i++)
         for (int k = 0; k < h->n; k++)
-            h->kind[k].s[i] = stat_median(t[k], tries);
-    }
+            h->kind[k].s[i] = stat_median(r->time[i][k], tries[probes[i].prompt]);
 }
 
 /* The scale of each kind: how much of it the whole model has. */
