@@ -115,6 +115,8 @@ void plan_serve_table(const struct served_plan *p, int n, const struct workload 
             printf("%24s not even a request that is alone keeps the targets there\n", "");
         else if (p[i].n && p[i].plan.rate > p[i].plan.capacity && !w->users)
             printf("%24s %.4g requests a second are more than keep the targets there\n", "", p[i].plan.rate);
+        else if (p[i].n && w->users && !serve_keeps(&p[i].plan.sim))
+            printf("%24s %.3g %% of what these users ask keeps the targets there\n", "", 100 * (double)p[i].plan.sim.n_good / (double)p[i].plan.sim.n_request);
         if (p[i].n)
             n_long = p[i].plan.sim.n_too_long, n_all = p[i].plan.sim.n_request;
     }

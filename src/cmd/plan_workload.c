@@ -65,7 +65,7 @@ int plan_workload(struct workload *w, struct trace_row **rows, const struct plan
         return err_context(err, "--prompt");
     if (o->output && lengths_parse(&w->output, o->output, err) < 0)
         return err_context(err, "--output");
-    if (!file)
+    if (!file || o->users > 0)
         w->rate = o->rate;
     if (o->users > 0 && o->rate > 0)
         return ERR(err, USAGE, "expected one of --rate and --users: users who wait for their answers make their own rate");
@@ -82,7 +82,7 @@ void plan_workload_print(const struct workload *w, const struct plan_options *o)
     if (w->prefix.n)
         printf(", %d tokens of them shared", w->prefix.tokens);
     if (w->users)
-        printf("; %d users", w->users);
+        printf("; %d user%s", w->users, w->users > 1 ? "s" : "");
     else if (w->rate > 0)
         printf("; %.4g requests a second", w->rate);
     if (o->ttft_s > 0 || o->tpot_s > 0 || o->e2e_s > 0) {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #define SIMULATED 2000
+#define ROUNDS 4                 /* requests of each user, at least */
 #define SEARCHES 16              /* simulations for a capacity, which is then known to half a percent */
 #define LEAST_RATE 1e-3          /* what is simulated where no load keeps the targets: requests that are alone */
 #define SERVE_STAGES 16          /* of a pipeline that are tried */
@@ -41,7 +42,7 @@ static struct serve_memory memory_of(const struct priced *p, const struct device
 /* ---- how much ---- */
 
 /* What no load could change, a request too long for the model, is left out. */
-static bool keeps(const struct sim_result *r)
+bool serve_keeps(const struct sim_result *r)
 {
     const int64_t n = r->n_request - r->n_too_long;
     return n > 0 && (double)r->n_good >= SERVE_GOOD * (double)n;
@@ -79,7 +80,7 @@ int serve_capacity(double *rate, const struct workload *w, const struct sim_limi
         struct sim_result r;
         at.rate = low > 0 ? sqrt(low * high) : i ? high / 2 : high;
         TRY(simulate(&r, &at, &open, cost, err));
-        *(keeps(&r) ? &low : &high) = at.rate;
+        *(serve_keeps(&r) ? &low : &high) = at.rate;
         if (low == high || high < most * 1e-4)       /* as fast as it can, or not even one alone */
             break;
     }
@@ -111,14 +112,24 @@ static struct sim_limits limits_of(const struct serve_plan *p, const struct conf
     return (struct sim_limits){ .n_slot = p->n_slot, .cache_tokens = p->cache_tokens, .step_tokens = o->step_tokens, .stretch = o->stretch > 0 ? o->stretch : NO_LIMIT, .step_s = o->step_s, .n_queue = -1, .ctx = config_ctx_max(c) };
 }
 
-/* Requests of one replica's simulation. */
+/* Requests of one replica's simulation: its part of a trace; of users so many that their coming all at once is forgotten. */
+static int64_t requests_of(const struct workload *w, const struct serve_opts *o, int dp)
+{
+    if (o->n_simulated > 0)
+        return o->n_simulated;
+    if (w->users > 0)
+        return (int64_t)fmax(SIMULATED, ROUNDS * (double)w->users);
+    return w->trace_times ? (w->n_trace + dp - 1) / dp : SIMULATED;
+}
+
+/* What one of dp replicas is sent.  Users make their own times, so that a trace's are not looked at. */
 static struct workload share_of(const struct workload *w, const struct serve_opts *o, int dp)
 {
     struct workload share = *w;
-    if (!share.trace_times)
-        share.n = o->n_simulated > 0 ? o->n_simulated : SIMULATED;
     if (share.users > 0)
-        share.users = (share.users + dp - 1) / dp;
+        share.users = (share.users + dp - 1) / dp, share.trace_times = false;
+    share.every = dp;
+    share.n = requests_of(&share, o, dp);
     return share;
 }
 
@@ -153,7 +164,8 @@ static int engine_open(struct engine *e, struct serve_plan *out, const struct co
 static int find_capacity(struct serve_plan *out, const struct engine *e, const struct config *c, const struct workload *w, const struct serve_opts *o, struct err *err)
 {
     const struct sim_limits l = limits_of(out, c, o);
-    const struct workload share = share_of(w, o, 1);
+    struct workload share = *w;
+    share.users = 0, share.n = o->n_simulated > 0 ? o->n_simulated : w->trace_times && w->n_trace > SIMULATED ? w->n_trace : SIMULATED;
     return serve_capacity(&out->capacity, &share, &l, &e->cost, err);
 }
 
@@ -166,9 +178,12 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     double prompt, output;
     out->capacity *= dp;
     share.rate = w->rate > 0 ? w->rate / dp : out->capacity > 0 ? out->capacity / dp : LEAST_RATE;
+    if (share.n < share.users)
+        return ERR(err, USAGE, "%lld requests of %d users, expected one of each at least (--requests)", (long long)share.n, share.users);
     TRY(simulate(&out->sim, &share, &l, &e->cost, err));
-    out->rate = share.users > 0 || share.at_once ? out->sim.request_s * dp : share.rate * dp;
-    out->served = out->rate > out->capacity ? fmin(out->rate, out->sim.request_s * dp) : out->rate;
+    const double replicas = share.users > 0 ? (double)w->users / share.users : dp;       /* as many as are full, where users are not a multiple */
+    out->rate = share.users > 0 || share.at_once ? out->sim.request_s * replicas : share.rate * dp;
+    out->served = out->rate > out->capacity ? fmin(out->rate, out->sim.request_s * replicas) : out->rate;
     workload_means(w, &prompt, &output);
     out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
     out->step_seconds = priced_seconds(e->p, &out->step);

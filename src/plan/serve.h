@@ -53,6 +53,8 @@ int serve_plan(struct serve_plan *out, const struct config *c, const struct devi
 /* One layout (o->layout, all of it), as above. */
 int serve_plan_layout(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);
 
+/* Do SERVE_GOOD of the requests keep all targets?  Without those that are longer than the model or its memory allows. */
+bool serve_keeps(const struct sim_result *r);
 /* The same search over any engine: of a replica with these limits and costs, the most requests a second of w that keep its targets. */
 int serve_capacity(double *rate, const struct workload *w, const struct sim_limits *l, const struct sim_cost *cost, struct err *err);
 

@@ -121,12 +121,15 @@ void workload_means(const struct workload *w, double *prompt, double *output)
 
 int64_t workload_n(const struct workload *w) { return w->n ? w->n : w->n_trace; }
 
+/* The row of request i of a trace, counted on over its rounds. */
+static int64_t place(const struct workload *w, int64_t i) { return i * (w->every > 0 ? w->every : 1); }
+
 struct request workload_request(const struct workload *w, int64_t i)
 {
     struct request r = { .group = -1 };
     const uint64_t k = (uint64_t)i;
     if (w->trace) {
-        const uint64_t row = w->trace_times ? k % (uint64_t)w->n_trace : rng_below(w->seed ^ 0x7ace, k, (uint64_t)w->n_trace);
+        const uint64_t row = w->trace_times ? (uint64_t)place(w, i) % (uint64_t)w->n_trace : rng_below(w->seed ^ 0x7ace, k, (uint64_t)w->n_trace);
         r.prompt = w->trace[row].input, r.output = w->trace[row].output;
     } else
         r.prompt = draw(&w->prompt, w->seed ^ 0x9a3e, k), r.output = draw(&w->output, w->seed ^ 0x0a75, k);
@@ -154,7 +157,8 @@ double workload_next(struct workload_times *t)
         return arrivals_next(&t->a);
     /* Again and again: a gap as the mean one lies between two rounds. */
     const double whole = w->trace[w->n_trace - 1].at * (w->n_trace > 1 ? (double)w->n_trace / (w->n_trace - 1) : 1);
-    return (w->trace[i % w->n_trace].at + (double)(i / w->n_trace) * whole) / (w->speed > 0 ? w->speed : 1);
+    const int64_t j = place(w, i);
+    return (w->trace[j % w->n_trace].at + (double)(j / w->n_trace) * whole) / (w->speed > 0 ? w->speed : 1);
 }
 
 /* ---- what cannot be ---- */
@@ -192,7 +196,7 @@ static int check_arrivals(const struct workload *w, struct err *err)
 
 int workload_check(const struct workload *w, struct err *err)
 {
-    if (w->n < 0 || w->users < 0 || (w->trace && w->n_trace < 1) || (w->trace_times && !w->trace))
+    if (w->n < 0 || w->users < 0 || w->every < 0 || (w->trace && w->n_trace < 1) || (w->trace_times && !w->trace))
         return ERR(err, RANGE, "%lld requests, %d users, %d rows of a trace", (long long)w->n, w->users, w->n_trace);
     if (w->prefix.n < 0 || w->prefix.tokens < 0 || !(w->prefix.share >= 0 && w->prefix.share <= 1))
         return ERR(err, RANGE, "%d shared beginnings of %d tokens, for a share of %g, expected 0 or more, and a share of 0 to 1", w->prefix.n, w->prefix.tokens, w->prefix.share);

@@ -29,6 +29,7 @@ struct workload {
     struct lengths prompt, output;
     const struct trace_row *trace; int n_trace;      /* NULL, or lengths: borrowed */
     bool trace_times; double speed;          /* the trace's times, too, and rows in their order; so many times as fast (0: 1) */
+    int every;                               /* with trace_times: one of so many rows, as one of so many replicas is sent (0: 1) */
     struct { int n, tokens; double share; } prefix;  /* so many groups, in which the first tokens are the same; of which share of all requests is a member, 0: all */
     struct targets targets;
     uint64_t seed;

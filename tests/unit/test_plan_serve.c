@@ -57,6 +57,57 @@ static void a_layout_that_cannot_be_is_an_error(void **state)
     assert_non_null(strstr(err.msg, "8 devices are not replicas of tp 3"));
 }
 
+static void replicas_share_a_trace(void **state)
+{
+    (void)state;
+    enum { N = 800 };
+    static struct trace_row row[N];
+    const struct config c = model("llama-3-8b");
+    struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p;
+    for (int i = 0; i < N; i++)
+        row[i] = (struct trace_row){ .at = i / 80.0, .input = 1000, .output = 200 };
+    w.trace = row, w.n_trace = N, w.trace_times = true, w.speed = 1, w.rate = 80;
+    o.n = 8, o.n_simulated = 0, o.layout.tp = 1;
+    OK(serve_plan(&p, &c, device("h100"), &w, &o, &err));
+    assert_int_equal(p.layout.dp, 8);
+    assert_int_equal(p.sim.n_request, N / 8);            /* and not all of them to each */
+    assert_true(fabs(p.sim.request_s - 10) < 1.5);
+    assert_true(p.sim.ttft.p99 < 0.2);
+    o.n_simulated = 40;                                  /* as many as asked for, of a file as well */
+    OK(serve_plan(&p, &c, device("h100"), &w, &o, &err));
+    assert_int_equal(p.sim.n_request, 40);
+    w.n_trace = 2, o.n = 1, o.n_simulated = 0;           /* a capacity is not that of two requests */
+    OK(serve_plan(&p, &c, device("h100"), &w, &o, &err));
+    const double few = p.capacity;
+    w.n_trace = N;
+    OK(serve_plan(&p, &c, device("h100"), &w, &o, &err));
+    assert_true(fabs(few / p.capacity - 1) < 0.02);
+}
+
+static void users_are_no_more_than_there_are(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-8b");
+    struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan one, eight;
+    o.layout.tp = 1, w.users = 1;
+    o.n = 1;
+    OK(serve_plan(&one, &c, device("h100"), &w, &o, &err));
+    o.n = 8;                                             /* seven stand idle */
+    OK(serve_plan(&eight, &c, device("h100"), &w, &o, &err));
+    assert_true(fabs(eight.served / one.served - 1) < 1e-9);
+    o.n = 1, w.users = 1000, o.n_simulated = 0;          /* each asks again and again */
+    OK(serve_plan(&one, &c, device("h100"), &w, &o, &err));
+    assert_true(one.sim.n_request >= 4000);
+    assert_false(serve_keeps(&one.sim));
+    o.n_simulated = 999;
+    assert_int_equal(serve_plan(&one, &c, device("h100"), &w, &o, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "999 requests of 1000 users"));
+}
+
 static void replicas_share_the_load(void **state)
 {
     (void)state;
@@ -149,7 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_that_fits_nowhere_says_by_how_much),
         cmocka_unit_test(a_layout_that_cannot_be_is_an_error),
-        cmocka_unit_test(replicas_share_the_load),
+        cmocka_unit_test(replicas_share_a_trace), cmocka_unit_test(users_are_no_more_than_there_are), cmocka_unit_test(replicas_share_the_load),
         cmocka_unit_test(a_load_takes_as_many_devices_as_it_needs),
         cmocka_unit_test(faster_memory_and_looser_targets_never_serve_less),
         cmocka_unit_test(capacity_is_what_slots_and_steps_allow),
