@@ -465,6 +465,24 @@ def access(c, axe):
     b.size(1280, 800)
 
 
+def access_of(c, axe, what):
+    """axe-core's rules on what is shown now, where it is at hand."""
+    b = c.b
+    if not axe:
+        return
+    b.call("Page.setBypassCSP", enabled=True)
+    if not b.js("typeof axe === 'object'"):
+        b.js("void (() => {" + open(axe).read() + "\n})()")
+    for scheme in ("light", "dark"):
+        for width in (1280, 375):
+            b.prefer(prefers_color_scheme=scheme)
+            b.size(width, 800)
+            found = json.loads(b.js("axe.run(document, { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations.map(v => [v.impact, v.id, v.nodes.length, v.nodes[0].html.slice(0, 120), v.nodes[0].failureSummary])))"))
+            c(f"axe-core finds nothing: {scheme}, {width} wide, {what}", not found, found)
+    b.prefer(prefers_color_scheme="light")
+    b.size(1280, 800)
+
+
 def confirm(c, what, reason):
     """The dialog of a change: without a reason nothing happens."""
     b = c.b
@@ -478,7 +496,7 @@ def confirm(c, what, reason):
     c.equal(f"{what}: it is done", b.js("$('change-fault').textContent"), "")
 
 
-def plans(c, shots):
+def plans(c, axe, shots):
     """The form of plans: filled, refused, read as a table and as a picture."""
     b = c.b
     text = lambda of="plan-page": b.js(f"$('{of}').textContent")
@@ -522,6 +540,7 @@ def plans(c, shots):
         cut = b.js("[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && !e.closest('.unseen, .skip, pre, table, svg') && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + e.id)")
         c.equal(f"plan: nothing is cut at a width of {width}", cut, [])
         b.wait("Math.abs($('costs').querySelector(':scope > svg').viewBox.baseVal.width - $('costs').querySelector(':scope > svg').getBoundingClientRect().width) < 3")
+    access_of(c, axe, "plan")
     b.js("for (const d of document.querySelectorAll('#plan details')) d.open = false")
     if shots:
         for name, wide, high, scheme in (("page-plan", 1280, 1500, "light"), ("page-plan-dark", 1280, 2600, "dark"), ("page-plan-phone", 375, 2600, "light")):
@@ -858,7 +877,7 @@ def main():
             b.js("$('reset').click()")
             live(c), others(c), looks(c), keyboard(c), access(c, o.axe)
             if server:
-                plans(c, o.shots)
+                plans(c, o.axe, o.shots)
             told = [s for s in b.said if "401" not in s and "404" not in s and "TrustedHTML" not in s and not ("400 (Bad Request)" in s and s.endswith("/lathe/plan"))]      # what was provoked
             errors(c, server)
             if server:

@@ -21,6 +21,7 @@ struct planner {
     struct planner_opts o;
     struct turns *turns;
     char *folder;                        /* this process's own */
+    char *recorded;                      /* or NULL */
     json_t *lists;                       /* what GET tells, once it was asked for; of the thread */
     pthread_mutex_t lock;                /* of what follows */
     struct job *now; bool ends;
@@ -130,7 +131,7 @@ static json_t *lists(struct job *j, struct refusal *e)
     struct planner *p = j->p;
     if (!p->lists) {
         json_t *a = run(j, devices, e), *b = e->status ? NULL : run(j, models, e);
-        p->lists = a && b ? json_pack("{s:O, s:O}", "devices", a, "models", b) : NULL;
+        p->lists = a && b ? json_pack("{s:O, s:O, s:b}", "devices", a, "models", b, "recorded", p->recorded != NULL) : NULL;
         json_decref(a), json_decref(b);
     }
     if (!p->lists)
@@ -159,8 +160,18 @@ static void find_served(struct job *j, struct refusal *e)
         planner_ask_model(&j->ask, path, e);
 }
 
+static void find_recorded(struct job *j, struct refusal *e)
+{
+    if (!j->p->recorded)
+        refuse_as(e, 404, "not_found_error", "nothing_recorded", "workload", "nothing of what is asked is recorded here: lathe serve --record");
+    else
+        planner_ask_recorded(&j->ask, j->p->recorded, e);
+}
+
 static json_t *plan(struct job *j, struct refusal *e)
 {
+    if (j->ask.recorded)
+        find_recorded(j, e);
     if (j->ask.config)
         write_config(j, e);
     if (j->ask.served)
@@ -235,6 +246,11 @@ int planner_open(struct planner **out, const struct planner_opts *o, struct err 
         return ERR(err, NOMEM, "no memory to make plans");
     p->o = *o;
     pthread_mutex_init(&p->lock, NULL);
+    if (o->recorded && !(p->recorded = mem_strdup(o->recorded))) {
+        planner_close(p);
+        *out = NULL;
+        return ERR(err, NOMEM, "no memory to make plans");
+    }
     int rc = make_folder(p, err);
     rc = rc ? rc : turns_new(&p->turns, QUEUE, NULL, o->wake, o->ctx, err);
     if (rc) {
@@ -269,7 +285,7 @@ void planner_close(struct planner *p)
         (void)file_remove_tree(p->folder, &none);
     pthread_mutex_destroy(&p->lock);
     json_decref(p->lists);
-    mem_free(p->folder), mem_free(p);
+    mem_free(p->recorded), mem_free(p->folder), mem_free(p);
 }
 
 /* ---- requests ---- */

@@ -1,6 +1,6 @@
 /* planner.h - what a model takes on which devices, and what that costs, over HTTP: the answers of `lathe plan`, which the page's view "Plan" shows.
  *
- *   GET  /lathe/plan    { devices: lathe plan --devices --json, models: lathe plan --models --json }
+ *   GET  /lathe/plan    { devices: lathe plan --devices --json, models: lathe plan --models --json, recorded: is there a record of what was asked }
  *   POST /lathe/plan    planner_ask.h: what lathe plan --json prints, with `said`, what it warned of
  *
  * Nothing here computes: this program is run again (program.h), with arguments that are made of the request's fields, in a folder of its own where nothing but a configuration
@@ -21,6 +21,7 @@ struct planner_opts {
     server_program_run *run; void *run_ctx;
     /* The files of a model that is served here, as a path that holds wherever one is; false: there is none of this name. */
     bool (*served)(void *ctx, const char *name, char *path, size_t n); void *served_ctx;
+    const char *recorded;                    /* where answers are recorded, a place that holds wherever one is, or NULL; copied */
     void (*wake)(void *ctx); void *ctx;      /* a reply was given */
 };
 struct planner;

@@ -152,7 +152,9 @@ static void read_workload(struct planner_ask *a, struct in *f)
     static const char *const lengths[] = { "prompt", "output" };
     int64_t users;
     double x;
-    read_choice(a, f, "workload", "--workload", "chat|code|rag|batch");
+    read_choice(a, f, "workload", "--workload", "chat|code|rag|batch|recorded");
+    if (a->n && a->argv[a->n - 1] && !strcmp(a->argv[a->n - 1], "recorded"))
+        a->recorded = a->n - 1;
     for (int i = 0; i < 2; i++) {
         const char *s = name_in(f, lengths[i], ".,:-", "tokens, such as 1000, 200-400 or lognormal:1020,0.9");
         if (s)
@@ -181,12 +183,16 @@ void planner_ask_read(struct planner_ask *a, const json_t *request, struct refus
     in_end(&f, NULL);
 }
 
-void planner_ask_model(struct planner_ask *a, const char *path, struct refusal *e)
+/* Takes it, in place of the i-th. */
+static void put(struct planner_ask *a, int i, char *text, struct refusal *e)
 {
-    mem_free(a->argv[a->model]);
-    if (!(a->argv[a->model] = mem_strdup(path)))
+    mem_free(a->argv[i]);
+    if (!(a->argv[i] = text))
         wish_no_memory(e);
 }
+
+void planner_ask_model(struct planner_ask *a, const char *path, struct refusal *e) { put(a, a->model, mem_strdup(path), e); }
+void planner_ask_recorded(struct planner_ask *a, const char *place, struct refusal *e) { put(a, a->recorded, mem_printf("recorded:%s", place), e); }
 
 void planner_ask_release(struct planner_ask *a)
 {

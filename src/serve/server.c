@@ -214,9 +214,12 @@ static bool path_of_model(void *ctx, const char *name, char *path, size_t n)
 static void begin_plans(struct server *s)
 {
     struct err err;
-    const struct planner_opts o = { .run = s->o.plans, .served = path_of_model, .served_ctx = s, .wake = server_wake, .ctx = s };
+    /* A database of elsewhere has a password in its address, which no list of processes should show. */
+    char *recorded = s->o.record && !strstr(s->o.record, "://") ? realpath(s->o.record, NULL) : NULL;
+    const struct planner_opts o = { .run = s->o.plans, .served = path_of_model, .served_ctx = s, .recorded = recorded, .wake = server_wake, .ctx = s };
     if (planner_open(&s->planner, &o, &err) < 0)
         log_warn("no plans are made here (/lathe/plan): %s", err.msg);
+    free(recorded);
 }
 
 int server_run(const struct server_opts *o, struct err *err)

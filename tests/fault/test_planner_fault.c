@@ -5,7 +5,7 @@
 
 static struct err err;
 
-static const char text[] = "{\"served\": \"tiny\", \"devices\": [{\"device\": \"h100\", \"count\": 8, \"usd\": 25000}, {\"device\": \"l4\"}], \"workload\": \"rag\", \"prompt\": \"200-400\", \"users\": 50, \"ttft\": 2, "
+static const char text[] = "{\"served\": \"tiny\", \"devices\": [{\"device\": \"h100\", \"count\": 8, \"usd\": 25000}, {\"device\": \"l4\"}], \"workload\": \"recorded\", \"users\": 50, \"ttft\": 2, "
                            "\"versus\": true, \"api\": [{\"input\": 1, \"output\": 2}], \"kwh\": 0.2}";
 static json_t *request;
 
@@ -17,8 +17,10 @@ static int read_it(void *ctx)
     planner_ask_read(&a, request, &e);
     if (!e.status)
         planner_ask_model(&a, "/models/tiny", &e);
+    if (!e.status)
+        planner_ask_recorded(&a, "/events.db", &e);
     assert_true(!e.status || e.status == 503);
-    assert_true(e.status || (!strcmp(a.argv[a.model], "/models/tiny") && !strcmp(a.argv[a.n - 1], "--json") && !a.argv[a.n]));
+    assert_true(e.status || (!strcmp(a.argv[a.model], "/models/tiny") && !strcmp(a.argv[a.recorded], "recorded:/events.db") && !strcmp(a.argv[a.n - 1], "--json") && !a.argv[a.n]));
     planner_ask_release(&a);
     return e.status ? ERR_NOMEM : 0;
 }
@@ -43,7 +45,7 @@ static int open_it(void *ctx)
 {
     (void)ctx;
     struct planner *p;
-    const int rc = planner_open(&p, &(struct planner_opts){ .run = nothing }, &err);
+    const int rc = planner_open(&p, &(struct planner_opts){ .run = nothing, .recorded = "/events.db" }, &err);
     assert_true(!rc == !!p);
     planner_close(p);
     return rc;

@@ -15,7 +15,7 @@
 
 static struct err err;
 static struct clients *clients;
-static struct planner *planner;
+static struct planner *planner, *_Atomic other;
 static struct http *http;
 static char reply[100000];
 
@@ -36,7 +36,7 @@ static void handle(void *ctx, struct http_request *q)
     if (e.status)
         exchange_refuse(q, &openai_chat_dialect, &e);
     else
-        planner_answer(strcmp(http_path(q), "/none") ? planner : NULL, q, &openai_chat_dialect);
+        planner_answer(!strcmp(http_path(q), "/none") ? NULL : !strcmp(http_path(q), "/other") ? atomic_load(&other) : planner, q, &openai_chat_dialect);
 }
 
 static void released(void *ctx, struct http_request *q, int status)
@@ -112,7 +112,7 @@ static int begin(void **state)
     chmod(in_dir("keys.yaml"), 0600);
     OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
     atomic_store(&does, TELLS), atomic_store(&n_run, 0);
-    const struct planner_opts p = { .run = program, .served = served, .wake = wake };
+    const struct planner_opts p = { .run = program, .served = served, .recorded = "/places/events.db", .wake = wake };
     OK(planner_open(&planner, &p, &err));
     const struct http_opts o = { .n_user = sizeof(struct visit), .address = "127.0.0.1", .body_max = 1 << 20, .bodies_max = 4 << 20, .n_connection = 8, .head_s = 30, .request_s = 30, .idle_s = 30, .handle = handle, .released = released };
     OK(http_start(&http, &o, &err));
@@ -222,7 +222,7 @@ static void test_what_is_wrong_with_a_request_is_told_and_nothing_is_run(void **
         { "{\"model\": \"a\", \"devices\": [{\"device\": \"h100\", \"count\": 0}]}", "expected 1 to 100000", 400 },
         { "{\"model\": \"a\", \"devices\": [{\"device\": \"h100\", \"usd\": 1, \"usd_per_hour\": 1}]}", "one of usd and usd_per_hour", 400 },
         { "{\"model\": \"a\", \"devices\": [{\"device\": \"h100\", \"path\": \"x\"}]}", "path", 400 },
-        { "{" GOOD ", \"workload\": \"/etc/passwd\"}", "expected one of chat|code|rag|batch", 400 },
+        { "{" GOOD ", \"workload\": \"/etc/passwd\"}", "expected one of chat|code|rag|batch|recorded", 400 },
         { "{" GOOD ", \"prompt\": \"-1\"}", "prompt is '-1'", 400 },
         { "{" GOOD ", \"weights\": \"f64\"}", "expected one of", 400 },
         { "{" GOOD ", \"rate\": -1}", "rate is -1", 400 },
@@ -293,6 +293,21 @@ static void test_a_model_that_is_served_is_found_by_its_name_alone(void **state)
     said("\"/models/tiny\"");
     assert_int_equal(ask("{\"served\": \"gone\", \"devices\": [{\"device\": \"h100\"}]}"), 404);
     assert_int_equal(ask("{\"served\": \"another\", \"devices\": [{\"device\": \"h100\"}]}"), 403);      /* not this key's */
+}
+
+static void test_what_was_recorded_is_found_by_the_server_alone(void **state)
+{
+    (void)state;
+    struct planner *none;
+    assert_int_equal(ask("{" GOOD ", \"workload\": \"recorded\"}"), 200);
+    said("\"--workload\",\"recorded:/places/events.db\"");
+    assert_int_equal(ask("{" GOOD ", \"workload\": \"recorded:/etc/passwd\"}"), 400);
+    const struct planner_opts o = { .run = program, .wake = wake };
+    OK(planner_open(&none, &o, &err));
+    atomic_store(&other, none);
+    assert_int_equal(send_to("boss", "/other", "{" GOOD ", \"workload\": \"recorded\"}"), 404);
+    said("lathe serve --record");
+    planner_close(none);
 }
 
 static void test_lists_are_asked_for_once(void **state)
@@ -425,6 +440,7 @@ int main(void)
         SERVED(test_a_plan_is_what_the_program_prints),
         SERVED(test_a_configuration_lies_there_while_the_program_runs),
         SERVED(test_a_model_that_is_served_is_found_by_its_name_alone),
+        SERVED(test_what_was_recorded_is_found_by_the_server_alone),
         SERVED(test_lists_are_asked_for_once),
         SERVED(test_who_may_not_see_releases_gets_no_plans),
         SERVED(test_what_the_program_refuses_is_told_in_its_words),

@@ -17,6 +17,7 @@ async function open_plan() {
   if (plan_lists) { show_plan_models(); return; }
   try {
     plan_lists = await (await ask('lathe/plan')).json();
+    if (plan_lists.recorded) $('plan-workload').append(option('recorded', 'What this server was asked'));
     plan_lists.devices.unshift({ key: 'this', name: 'This machine, measured now', kind: 'this', usd_per_hour: null });
     $('plan-note').replaceChildren();
     $('plan-form').hidden = false;
@@ -164,7 +165,7 @@ function too_slow(p, w) {
   return late.join('; ') || `only ${share(p.good_share)} of requests are in time`;
 }
 function plan_row(p, option, w, asks) {
-  const missing = p.why?.match(/: ([^:]*? (?:is|are) missing)/)?.[1], both = (s, f) => s.p50 === null ? '–' : make('span', f(s.p50), make('span.soft', `99 of 100 within ${f(s.p99)}`));
+  const missing = p.why?.match(/: ([^:]*? (?:is|are) missing)/)?.[1], both = (s, f) => s.p50 === null ? '–' : make('span', f(s.p50), make('span.soft', `99 of 100 within ${f(s.p99).replace(' ', '\u00a0')}`));
   if (!p.fits) return make('tr', head(p.device, 'row'), wide_cell('td.why', 8, make('b', missing ? `Does not fit: ${missing}` : 'Does not fit'), make('span.soft', p.why)));
   const name = make('th', `${p.devices.toLocaleString('en')} × ${p.device}`, make('span.soft', layout_of(p)));
   name.scope = 'row';
