@@ -185,6 +185,7 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
                             "weights", number_name(p->weights), "compute", number_name(p->compute), "memory", memory, "cache_tokens", s->cache_tokens, "slots", s->n_slot, "capacity_requests_per_s",
                             s->capacity, "requests_per_s", s->rate, "output_tokens_per_s", s->served * output, "good_share", s->sim.n_request ? (double)s->sim.n_good / (double)s->sim.n_request : 0,
                             "mean_running", s->sim.mean_running, "step_seconds", s->step_seconds);
+    json_object_set_new(all, "too_long_share", json_real(s->sim.n_request ? (double)s->sim.n_too_long / (double)s->sim.n_request : 0));
     json_object_set_new(all, "ttft_seconds", spread_json(&s->sim.ttft)), json_object_set_new(all, "tpot_seconds", spread_json(&s->sim.tpot));
     json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));
     json_object_set_new(all, "usd_per_million_output_tokens", finite_or_null(usd_mtok(p, output))), json_object_set_new(all, "wh_per_million_output_tokens", finite_or_null(wh_mtok(p, output)));

@@ -170,7 +170,7 @@ function plan_row(p, option, w, asks) {
   const name = make('th', `${p.devices.toLocaleString('en')} × ${p.device}`, make('span.soft', layout_of(p)));
   name.scope = 'row';
   if (!(p.capacity_requests_per_s > 0)) return make('tr', name, wide_cell('td.why', 7, make('b', 'Fits, but is too slow'), make('span.soft', `Even one request at a time: ${too_slow(p, w)}.`)), sure_of(p));
-  const at = asks ? [make('span.soft', `${share(p.good_share)} in time at ${sig(p.requests_per_s, 2)}`)] : [];
+  const at = asks ? [make('span.soft', `${share(p.good_share / (1 - p.too_long_share || 1))} in time at ${sig(p.requests_per_s, 2)}`)] : [];
   return make('tr', name, make('td', make('b', sig(p.capacity_requests_per_s)), ...at), make('td', sig(p.output_tokens_per_s), ...(p.deployments_reach_tokens_per_s ? [make('span.soft', `such deployments ${sig(p.deployments_reach_tokens_per_s)}`)] : [])), make('td', both(p.ttft_seconds, seconds)), make('td', both(p.tpot_seconds, seconds_of_token)),
     make('td', dollars(option?.full?.usd_per_million_output_tokens ?? p.usd_per_million_output_tokens), ...(option?.full ? [make('span.soft', `mostly ${option.full.mostly}`)] : [])), make('td', isFinite(p.wh_per_million_output_tokens) && p.wh_per_million_output_tokens !== null ? `${sig(p.wh_per_million_output_tokens)} Wh` : '–'),
     make('td', p.weights), sure_of(p));
@@ -190,6 +190,8 @@ function draw_plan(r, q) {
   const out = [make('h3', 'What each can do'), make('p', facts, asked), table,
     make('p.small.soft', 'The most requests a second of which 99 of 100 are in time, and times and costs at that load', asks ? '; with a load of your own, times are at that' : '', '. Found by simulating the server’s own scheduler on priced steps; beside tokens a second, what published deployments of such devices reach.')];
   if (r.plans.some(p => p.fits)) out.push(make('details', make('summary', 'How sure: what the times rest on, device by device'), sure_list(r.plans)));
+  const long = r.plans.filter(p => p.fits && p.too_long_share > 0);
+  if (long.length) out.push(make('p', `${[...new Set(long.map(p => share(p.too_long_share)))].join(' or ')} of such requests are longer than ${name} takes, or than a device has room for: they are refused, and not counted.`));
   if (r.said) out.push(make('p.small', r.said));
   if (!r.options) out.push(make('p.card', `What it costs over load is not shown: the price of ${unpriced.join(' and of ')} is not known. Say what it is rented or bought for, above.`));
   plan_costs = r.options ? { r, q } : null;
