@@ -70,7 +70,7 @@ void foretold_serve_tell(const struct foretold_serve *f, const char *model, doub
         tell(&f->alone, "steps that continue texts", PLANNED_SERVE_STEP, model);
         tell(&f->mixed, "steps with rows of prompts", PLANNED_SERVE_PROMPTS, model);
     }
-    log_info("memory: planned %s at most, taken %s (private)", fmt_bytes(a, planned_bytes), fmt_bytes(b, (double)mem_private_peak()));
+    log_info("memory: planned %s, and at most 20 MB for the process itself; taken %s (private)", fmt_bytes(a, planned_bytes), fmt_bytes(b, (double)mem_private_peak()));
 }
 
 void foretold_serve_close(struct foretold_serve *f)

@@ -154,4 +154,4 @@ cat audit.jsonl.1 audit.jsonl | sh check.sh | sed 's/.*lines.*/lines/'
 grep -h '^warning' log2 | grep -v template
 lathe serve run --audit keys.yaml 2>&1; echo "exit $?"
 echo "--- what the first one said"
-sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/^memory: planned .*/memory: N/; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log

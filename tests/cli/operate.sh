@@ -14,7 +14,7 @@ for o in '--memory 0.001' '--memory 0.002' '--memory 0.064' '--memory 0.064 --pa
     lathe serve run --fit $o --port 0 --port-file fits --threads 1 > fit.log 2>&1 & fit=$!
     while [ ! -s fits ] && kill -0 $fit 2> /dev/null; do sleep 0.02; done
     kill $fit 2> /dev/null; wait $fit; echo "$o: exit $?"; rm -f fits
-    grep -v ending fit.log | sizes
+    grep -v 'ending\|^memory: planned' fit.log | sizes
 done
 cat > operate.py <<'P'
 import atexit, http.client, json, os, re, select, signal, socket, ssl, subprocess, time, warnings
@@ -201,4 +201,4 @@ s.terminate(); time.sleep(0.1); s.terminate()
 print("twice told: exit", s.wait())
 P
 python3 operate.py
-grep -v 'ending: ' log | sed 's|\(127.0.0.1\):[0-9]*|\1:PORT|; s/[0-9.]* [kM]B$/SIZE/'
+grep -v 'ending: \|^memory: planned' log | sed 's|\(127.0.0.1\):[0-9]*|\1:PORT|; s/[0-9.]* [kM]B$/SIZE/'

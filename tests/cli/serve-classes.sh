@@ -95,7 +95,7 @@ serve() {
     kill $server
     wait $server; echo "exit $?"
     grep -m 1 -o '"finish":{"stop":[0-9]*}' $1.audit
-    sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/' log
+    sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/^memory: planned .*/memory: N/; s/[0-9.]* [kM]B$/SIZE/' log
 }
 serve images images-model
 serve texts texts-model

@@ -111,7 +111,7 @@ print("--- the page")
 import base64, hashlib, re
 status, page, r = ask("/", headers={})
 policy, text = r.getheader("Content-Security-Policy"), page.decode()
-print(status, r.getheader("Content-Type"), len(page) < 150000, r.getheader("Cache-Control"), r.getheader("X-Content-Type-Options"), r.getheader("Referrer-Policy"))
+print(status, r.getheader("Content-Type"), len(page) < 200000, r.getheader("Cache-Control"), r.getheader("X-Content-Type-Options"), r.getheader("Referrer-Policy"))
 sums = {tag: "'sha256-" + base64.b64encode(hashlib.sha256(re.search(f"<{tag}>(.*)</{tag}>", text, re.S)[1].encode()).digest()).decode() + "'" for tag in ("style", "script")}
 print(re.sub("sha256-[^']*", "SHA", policy))
 print("script-src " + sums["script"] + ";" in policy, "style-src " + sums["style"] + ";" in policy, len(re.findall("<script|<style", text)))
@@ -290,7 +290,7 @@ done
 lathe bench serve "$url" --quiet 2>&1 | sed "s/1:[0-9]*/1:PORT/"; lathe bench serve "$url" --key secret --rate 1 --users 2 2>&1; lathe bench run --rate 2 2>&1; lathe bench serve https://x --quiet 2>&1; lathe bench serve "$url" --slo fast 2>&1
 python3 ask.py $server || kill $server
 wait $server; echo "exit $?"
-sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/^memory: planned .*/memory: N/; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
 echo "--- several models"
 lathe serve run run 2>&1 | tail -1
 lathe serve a=run b=run --name c 2>&1
@@ -319,4 +319,4 @@ print(ask("/api/generate", {"model": None, "name": "b"})[1].get("model"))
 P
 python3 two.py
 kill $server; wait $server; echo "exit $?"
-sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
+sed 's|127.0.0.1:[0-9]*|127.0.0.1:PORT|; s/^memory: planned .*/memory: N/; s/[0-9.]* [kM]B$/SIZE/; s/[0-9]* texts under way, [0-9]* waiting/N texts under way, N waiting/' log
