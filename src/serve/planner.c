@@ -20,7 +20,8 @@
 struct planner {
     struct planner_opts o;
     struct turns *turns;
-    char *folder;                        /* this process's own */
+    char *temporary;                     /* where folders are made */
+    char *folder;                        /* of the request whose turn it is, of the thread; NULL: none */
     char *recorded;                      /* or NULL */
     json_t *lists;                       /* what GET tells, once it was asked for; of the thread */
     pthread_mutex_t lock;                /* of what follows */
@@ -46,15 +47,6 @@ static char *path_of(const struct planner *p, const char *name, struct refusal *
     if (!path)
         wish_no_memory(e);
     return path;
-}
-
-static void remove_named(const struct planner *p, const char *name)
-{
-    char *path = file_join(p->folder, name);
-    struct err none;
-    if (path)
-        (void)file_remove_tree(path, &none);
-    mem_free(path);
 }
 
 static void refuse_error(struct refusal *e, int rc, const struct err *err)
@@ -129,11 +121,9 @@ static json_t *lists(struct job *j, struct refusal *e)
 {
     char *devices[] = { "lathe", "plan", "--devices", "--json", NULL }, *models[] = { "lathe", "plan", "--models", "--json", NULL };
     struct planner *p = j->p;
-    if (!p->lists) {
-        json_t *a = run(j, devices, e), *b = e->status ? NULL : run(j, models, e);
-        p->lists = a && b ? json_pack("{s:O, s:O, s:b}", "devices", a, "models", b, "recorded", p->recorded != NULL) : NULL;
-        json_decref(a), json_decref(b);
-    }
+    json_t *a = run(j, devices, e), *b = e->status ? NULL : run(j, models, e);
+    p->lists = a && b ? json_pack("{s:O, s:O, s:b}", "devices", a, "models", b, "recorded", p->recorded != NULL) : NULL;
+    json_decref(a), json_decref(b);
     if (!p->lists)
         wish_no_memory(e);
     return json_incref(p->lists);
@@ -179,7 +169,6 @@ static json_t *plan(struct job *j, struct refusal *e)
     json_t *out = e->status ? NULL : run(j, j->ask.argv, e);
     if (out)
         tell_said(j->p, out);
-    remove_named(j->p, PLANNER_CONFIG);
     return out;
 }
 
@@ -203,6 +192,42 @@ static void release(struct job *j)
     mem_free(j);
 }
 
+/* A server that is killed leaves none but of a request that it was at. */
+static void make_folder(struct planner *p, struct refusal *e)
+{
+    struct err err;
+    p->folder = mem_printf("%s/lathe-plan-XXXXXX", p->temporary);
+    if (p->folder && mkdtemp(p->folder))
+        return;
+    if (p->folder)
+        refuse_error(e, ERR_ERRNO(&err, "cannot make a folder %.300s", p->folder), &err);
+    else
+        wish_no_memory(e);
+    mem_free(p->folder);
+    p->folder = NULL;
+}
+
+static void remove_folder(struct planner *p)
+{
+    struct err none;
+    if (p->folder)
+        (void)file_remove_tree(p->folder, &none);
+    mem_free(p->folder);
+    p->folder = NULL;
+}
+
+static json_t *look(struct job *j, struct refusal *e)
+{
+    json_t *out = NULL;
+    if (!j->request && j->p->lists)
+        return json_incref(j->p->lists);
+    make_folder(j->p, e);
+    if (!e->status)
+        out = j->request ? plan(j, e) : lists(j, e);
+    remove_folder(j->p);
+    return out;
+}
+
 static bool answer(void *ctx, bool stop)
 {
     struct job *j = ctx;
@@ -213,7 +238,7 @@ static bool answer(void *ctx, bool stop)
     if (stop || atomic_load(&j->stop))
         refuse_as(&e, 503, NULL, NULL, NULL, "%s", WISH_ENDS);
     else
-        out = j->request ? plan(j, &e) : lists(j, &e);
+        out = look(j, &e);
     set_now(p, NULL);
     if (e.status)
         exchange_refuse(j->q, j->d, &e);
@@ -225,20 +250,6 @@ static bool answer(void *ctx, bool stop)
 
 /* ---- begin and end ---- */
 
-static int make_folder(struct planner *p, struct err *err)
-{
-    const char *temporary = getenv("TMPDIR");
-    p->folder = mem_printf("%s/lathe-plan-XXXXXX", temporary && *temporary == '/' ? temporary : "/tmp");
-    if (!p->folder)
-        return ERR(err, NOMEM, "no memory to make plans");
-    if (mkdtemp(p->folder))
-        return 0;
-    const int rc = ERR_ERRNO(err, "cannot make a folder %.300s", p->folder);
-    mem_free(p->folder);
-    p->folder = NULL;
-    return rc;
-}
-
 int planner_open(struct planner **out, const struct planner_opts *o, struct err *err)
 {
     struct planner *p = *out = mem_alloc_zero(sizeof *p);
@@ -246,12 +257,10 @@ int planner_open(struct planner **out, const struct planner_opts *o, struct err 
         return ERR(err, NOMEM, "no memory to make plans");
     p->o = *o;
     pthread_mutex_init(&p->lock, NULL);
-    if (o->recorded && !(p->recorded = mem_strdup(o->recorded))) {
-        planner_close(p);
-        *out = NULL;
-        return ERR(err, NOMEM, "no memory to make plans");
-    }
-    int rc = make_folder(p, err);
+    const char *temporary = getenv("TMPDIR");
+    p->temporary = mem_strdup(temporary && *temporary == '/' ? temporary : "/tmp");
+    p->recorded = o->recorded ? mem_strdup(o->recorded) : NULL;
+    int rc = !p->temporary || (o->recorded && !p->recorded) ? ERR(err, NOMEM, "no memory to make plans") : 0;
     rc = rc ? rc : turns_new(&p->turns, QUEUE, NULL, o->wake, o->ctx, err);
     if (rc) {
         planner_close(p);
@@ -274,18 +283,15 @@ void planner_halt(struct planner *p)
 
 void planner_close(struct planner *p)
 {
-    struct err none;
     if (!p)
         return;
     if (p->turns) {
         planner_halt(p);
         turns_free(p->turns);
     }
-    if (p->folder)
-        (void)file_remove_tree(p->folder, &none);
     pthread_mutex_destroy(&p->lock);
     json_decref(p->lists);
-    mem_free(p->recorded), mem_free(p->folder), mem_free(p);
+    mem_free(p->recorded), mem_free(p->temporary), mem_free(p);
 }
 
 /* ---- requests ---- */

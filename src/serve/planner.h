@@ -3,8 +3,8 @@
  *   GET  /lathe/plan    { devices: lathe plan --devices --json, models: lathe plan --models --json, recorded: is there a record of what was asked }
  *   POST /lathe/plan    planner_ask.h: what lathe plan --json prints, with `said`, what it warned of
  *
- * Nothing here computes: this program is run again (program.h), with arguments that are made of the request's fields, in a folder of its own where nothing but a configuration
- * that came with the request lies.  One at a time, by a thread of its own, at the lowest priority, for PLANNER_SECONDS at most and PLANNER_BYTES of answer; a client that goes ends it.  What the program
+ * Nothing here computes: this program is run again (program.h), with arguments that are made of the request's fields, in a folder of its own, which goes with the request, where nothing but a
+ * configuration that came with it lies.  One at a time, by a thread of its own, at the lowest priority, for PLANNER_SECONDS at most and PLANNER_BYTES of answer; a client that goes ends it.  What the program
  * refuses is told in its own words (400).
  *
  * Who may: as of reading releases (visit_look()). */

@@ -278,12 +278,8 @@ static void test_a_plan_is_what_the_program_prints(void **state)
 static void test_a_configuration_lies_there_while_the_program_runs(void **state)
 {
     (void)state;
-    char path[400];
     assert_int_equal(ask("{\"config\": {\"model_type\": \"llama\"}, \"devices\": [{\"device\": \"h100\"}]}"), 200);
     said("\"config\":true");
-    assert_int_equal(n_run, 1);
-    snprintf(path, sizeof path, "%s/%s", folder, PLANNER_CONFIG);
-    assert_false(file_exists(path));
 }
 
 static void test_a_model_that_is_served_is_found_by_its_name_alone(void **state)
@@ -400,14 +396,27 @@ static void test_a_server_that_ends_ends_the_program_and_refuses_who_waits(void 
 static void test_nothing_is_left_behind(void **state)
 {
     (void)state;
+    assert_int_equal(ask("{" GOOD "}"), 200);
+    assert_true(n_run == 1 && *folder && !file_exists(folder));
+    does = REFUSES;
+    assert_int_equal(ask("{" GOOD "}"), 400);
+    assert_true(n_run == 2 && !file_exists(folder));
+    planner_close(NULL), planner_halt(NULL);
+}
+
+static void test_without_a_place_for_files_it_is_told(void **state)
+{
+    (void)state;
     struct planner *p;
     const struct planner_opts o = { .run = program, .wake = wake };
-    assert_int_equal(ask("{" GOOD "}"), 200);
-    assert_true(n_run == 1 && file_is_dir(folder));
     setenv("TMPDIR", "/nowhere/at/all", 1);
-    assert_true(planner_open(&p, &o, &err) < 0 && !p);
+    OK(planner_open(&p, &o, &err));
     unsetenv("TMPDIR");
-    planner_close(NULL), planner_halt(NULL);
+    atomic_store(&other, p);
+    assert_int_equal(send_to("boss", "/other", NULL), 503);
+    said("cannot make a folder /nowhere/at/all/");
+    planner_close(p);
+    assert_int_equal(n_run, 0);
 }
 
 /* ---- what a program said last ---- */
@@ -448,6 +457,7 @@ int main(void)
         SERVED(test_a_client_that_goes_ends_the_program),
         SERVED(test_a_server_that_ends_ends_the_program_and_refuses_who_waits),
         SERVED(test_nothing_is_left_behind),
+        SERVED(test_without_a_place_for_files_it_is_told),
         cmocka_unit_test_setup_teardown(test_last_words_are_without_the_programs_name, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
