@@ -179,6 +179,8 @@ char *fmt_seconds(char out[32], double s)
         snprintf(out, 32, "%.0f s", s);
     else if (s < 3570)
         snprintf(out, 32, "%d min %02d s", (int)(s + 0.5) / 60, (int)(s + 0.5) % 60);
+    else if (!(s < 3.6e9))           /* a million hours */
+        snprintf(out, 32, "%.3g h", s / 3600);
     else
         snprintf(out, 32, "%d h %02d min", (int)(s / 60 + 0.5) / 60, (int)(s / 60 + 0.5) % 60);
     return out;

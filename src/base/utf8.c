@@ -1,5 +1,6 @@
 #include "base/utf8.h"
 #include <stdbool.h>
+#include <string.h>
 
 int utf8_length(const char *p, const char *end)
 {
@@ -45,6 +46,22 @@ size_t utf8_begin(const char *s, size_t n, size_t most)
     while (k && k < n && ((unsigned char)s[k] & 0xc0) == 0x80)
         k--;
     return k;
+}
+
+void utf8_fit(char *out, size_t size, const char *s, size_t n)
+{
+    size_t k = 0;
+    for (const char *end = s + n; s < end;) {
+        const int plain = utf8_plain(s, end), length = plain ? plain : 1;
+        if (k + (size_t)length >= size)
+            break;
+        if (plain)
+            memcpy(out + k, s, (size_t)length);
+        else
+            out[k] = '?';
+        k += (size_t)length, s += length;
+    }
+    out[k] = 0;
 }
 
 int utf8_add(struct buf *out, const char *s, size_t n, struct err *err)

@@ -13,6 +13,8 @@ int utf8_plain(const char *p, const char *end);        /* the same; 0 also where
 bool utf8_is_plain(const char *s, size_t n);           /* are all of them that? */
 /* Of n bytes of UTF-8 the first, `most` at most, cut between characters: how many. */
 size_t utf8_begin(const char *s, size_t n, size_t most);
+/* Into `size` bytes, 1 at least, what fits of the n in whole characters, with NUL behind; '?' for control characters and each byte that is no UTF-8. */
+void utf8_fit(char *out, size_t size, const char *s, size_t n);
 /* Appends n bytes, where what is no UTF-8 is U+FFFD, one for each byte of it. */
 int utf8_add(struct buf *out, const char *s, size_t n, struct err *err);
 #endif

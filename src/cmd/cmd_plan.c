@@ -26,6 +26,10 @@ static int run_plan(const char *const *args, int n_args, struct err *err)
         return plan_list_devices(err);
     if (models)
         return plan_list_models(err);
+    if (o.train && o.versus)
+        return ERR(err, USAGE, "expected one of --train and --versus");
+    if (o.html && !o.versus)
+        return ERR(err, USAGE, "--html is of --versus, which is missing");
     TRY(plan_model_open(&m, args[0], err));
     if (o.train && !o.device.n)
         return ERR(err, USAGE, "--train is of --device, which is missing: NAME[:COUNT], such as h100:8 (lathe plan --devices)");

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "model/gguf_config.h"
 #include "model/source.h"
 #include "plan/device.h"
@@ -44,7 +45,7 @@ static void name_of(struct plan_model *m, const char *path)
     size_t from = n;
     while (from && path[from - 1] != '/')
         from--;
-    snprintf(m->name, sizeof m->name, "%.*s", (int)(n - from), path + from);
+    utf8_fit(m->name, sizeof m->name, path + from, n - from);
 }
 
 int plan_model_open(struct plan_model *m, const char *given, struct err *err)

@@ -22,7 +22,7 @@ static int find_numbers(struct served_plan *p, const struct plan_model *m, const
     p->compute = p->weights;
     while (p->compute != NUMBER_F32 && !(p->device.device.peak[p->compute] > 0))
         p->compute = p->compute == NUMBER_FP4 ? NUMBER_FP8 : p->compute == NUMBER_BF16 ? NUMBER_F32 : NUMBER_BF16;
-    if (p->compute == NUMBER_F32)
+    if (p->compute == NUMBER_F32 && !(p->weights == NUMBER_F32 && p->device.device.peak[NUMBER_F32] > 0))
         p->compute = NUMBER_BF16;        /* what device_peak() widens */
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/html.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/plan_serve.h"
 #include "cmd/plan_workload.h"
@@ -42,7 +43,7 @@ static int add_api(struct versus *v, const char *text, struct err *err)
     char *end;
     struct deployment *d = &v->d[v->n];
     *d = (struct deployment){ .capacity = INFINITY };
-    snprintf(d->name, sizeof d->name, "%.*s", equal ? (int)(equal - text) : 3, equal ? text : "API");
+    utf8_fit(d->name, sizeof d->name, equal > text ? text : "API", equal > text ? (size_t)(equal - text) : 3);
     d->usd_input = strtod(numbers, &end);
     if (end == numbers || *end != ':')
         return ERR(err, USAGE, "--api '%.80s', expected [NAME=]IN:OUT in dollars a million tokens, such as 0.15:0.60", text);

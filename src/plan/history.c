@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/stat.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 #include "base/when.h"
 
 #define HISTORY_BYTES ((size_t)256 << 20)
@@ -33,7 +34,7 @@ char *plan_history_path(void)
     return path;
 }
 
-static bool is_told(const struct plan_outcome *o) { return isfinite(o->predicted) && o->predicted > 0 && isfinite(o->actual) && o->actual > 0; }
+static bool is_told(const struct plan_outcome *o) { return o->predicted > 0 && o->actual > 0 && isfinite(o->predicted) && isfinite(o->actual) && isfinite(o->actual / o->predicted); }
 
 static int append(const char *path, const char *line, struct err *err)
 {
@@ -59,9 +60,10 @@ int plan_history_add(const char *path, const struct plan_outcome *o, struct err 
 {
     if (!is_told(o))
         return 0;
-    char when[WHEN_TEXT];
+    char when[WHEN_TEXT], machine[sizeof o->machine], model[sizeof o->model];
+    utf8_fit(machine, sizeof machine, o->machine, strlen(o->machine)), utf8_fit(model, sizeof model, o->model, strlen(o->model));
     when_text(when, when_now());
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f}", "time", when, "what", words[o->what], "machine", o->machine, "model", o->model, "predicted", o->predicted, "actual", o->actual);
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f}", "time", when, "what", words[o->what], "machine", machine, "model", model, "predicted", o->predicted, "actual", o->actual);
     char *line = row ? tree_dumps(row, JSON_COMPACT) : NULL;
     json_decref(row);
     int rc = line ? make_folder_of(path, err) : ERR(err, NOMEM, "no memory to keep what was predicted");
@@ -92,9 +94,9 @@ static int read_row(const json_t *row, struct plan_outcome *o, const char *where
     if (i == N_PLANNED)
         return ERR(err, FORMAT, "%s: what: found '%.40s', expected one such as %s", where, what, words[0]);
     if (!is_told(o))
-        return ERR(err, FORMAT, "%s: found predicted %g and actual %g, expected numbers above 0", where, o->predicted, o->actual);
+        return ERR(err, FORMAT, "%s: found predicted %g and actual %g, expected numbers above 0 that can be divided", where, o->predicted, o->actual);
     o->what = (enum planned)i;
-    snprintf(o->when, sizeof o->when, "%s", when), snprintf(o->machine, sizeof o->machine, "%s", machine), snprintf(o->model, sizeof o->model, "%s", model);
+    snprintf(o->when, sizeof o->when, "%s", when), utf8_fit(o->machine, sizeof o->machine, machine, strlen(machine)), utf8_fit(o->model, sizeof o->model, model, strlen(model));
     return 0;
 }
 

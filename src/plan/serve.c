@@ -156,7 +156,7 @@ static int engine_open(struct engine *e, struct serve_plan *out, const struct co
     out->cache_tokens = text * fmax(0, out->memory.cache) / priced_cache_bytes(e->p, text);      /* of texts of the mean length, where windows close */
     if (o->cache_tokens > 0)
         out->cache_tokens = fmin(out->cache_tokens, o->cache_tokens);
-    out->n_slot = o->n_slot > 0 ? o->n_slot : (int)fmax(1, fmin(SERVE_SLOTS, 2 * out->cache_tokens / text));      /* texts under way are shorter than they will be */
+    out->n_slot = o->n_slot > 0 ? o->n_slot : (int)fmax(1, fmin(fmin(SERVE_SLOTS, o->step_tokens), 2 * out->cache_tokens / text));      /* texts under way are shorter than they will be */
     return 0;
 }
 
@@ -179,7 +179,7 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     out->capacity *= dp;
     share.rate = w->rate > 0 ? w->rate / dp : out->capacity > 0 ? out->capacity / dp : LEAST_RATE;
     if (share.n < share.users)
-        return ERR(err, USAGE, "%lld requests of %d users, expected one of each at least (--requests)", (long long)share.n, share.users);
+        return ERR(err, USAGE, "%lld requests of %d users of a replica, expected one of each at least (--requests)", (long long)share.n, share.users);
     TRY(simulate(&out->sim, &share, &l, &e->cost, err));
     const double replicas = share.users > 0 ? (double)w->users / share.users : dp;       /* as many as are full, where users are not a multiple */
     out->rate = share.users > 0 || share.at_once ? out->sim.request_s * replicas : share.rate * dp;

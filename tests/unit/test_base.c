@@ -1,4 +1,5 @@
 /* test_base.c - the small things that everything stands on: known answers, edges, and what bad input leads to. */
+#include <math.h>
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -591,6 +592,9 @@ static void sizes_and_times_are_written_for_people(void **state)
     assert_string_equal(fmt_seconds(s, 3.14), "3.1 s");
     assert_string_equal(fmt_seconds(s, 125), "2 min 05 s");
     assert_string_equal(fmt_seconds(s, 7260), "2 h 01 min");
+    assert_string_equal(fmt_seconds(s, 3.6e9 - 60), "999999 h 59 min");
+    assert_string_equal(fmt_seconds(s, 3.6e17), "1e+14 h");
+    assert_string_equal(fmt_seconds(s, INFINITY), "inf h");
 }
 
 /* RFC 4648, section 10. */
@@ -645,6 +649,22 @@ static void a_beginning_is_cut_between_characters(void **state)
     assert_int_equal(utf8_begin("\xa9\xa9\xa9", 3, 2), 0);
 }
 
+static void a_name_is_cut_between_characters_and_plain(void **state)
+{
+    (void)state;
+    char out[6];
+    utf8_fit(out, sizeof out, "", 0);
+    assert_string_equal(out, "");
+    utf8_fit(out, 1, "abc", 3);
+    assert_string_equal(out, "");
+    utf8_fit(out, sizeof out, "abcd\xc3\xa9", 6);        /* of 2 bytes, and 1 is left */
+    assert_string_equal(out, "abcd");
+    utf8_fit(out, sizeof out, "abc\xc3\xa9", 5);
+    assert_string_equal(out, "abc\xc3\xa9");
+    utf8_fit(out, sizeof out, "\xff\x1b\n\xc3", 4);
+    assert_string_equal(out, "????");
+}
+
 static void bytes_that_are_no_utf8_are_replaced_one_by_one(void **state)
 {
     (void)state;
@@ -691,6 +711,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_path_has_a_last_part_and_a_folder),
         cmocka_unit_test(plain_text_has_no_control_characters),
+        cmocka_unit_test(a_name_is_cut_between_characters_and_plain),
         cmocka_unit_test(bytes_that_are_no_utf8_are_replaced_one_by_one),
         cmocka_unit_test(errors_carry_a_code_and_a_sentence),
         cmocka_unit_test(a_buffer_grows_and_ends_with_nul),

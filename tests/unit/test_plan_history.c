@@ -57,6 +57,22 @@ static void what_was_added_is_read_back_and_what_is_no_prediction_is_not_added(v
     plan_history_release(&h);
 }
 
+static void names_of_any_bytes_are_kept_as_text(void **state)
+{
+    (void)state;
+    const char *path = in_dir("bytes.jsonl");
+    struct plan_outcome o = outcome(PLANNED_TRAIN_STEP, "a\xff\x1b", 1, 1);
+    struct plan_history h;
+    OK(plan_history_add(path, &o, &err));
+    memset(o.model, 'x', sizeof o.model), memcpy(o.model + sizeof o.model - 2, "\xc3", 2);     /* cut in a character */
+    OK(plan_history_add(path, &o, &err));
+    OK(plan_history_read(&h, path, &err));
+    assert_int_equal(h.n, 2);
+    assert_string_equal(h.outcome[0].machine, "a??");
+    assert_string_equal(h.outcome[1].model + sizeof o.model - 3, "x?");
+    plan_history_release(&h);
+}
+
 static void a_line_that_is_none_is_passed_over_and_told(void **state)
 {
     (void)state;
@@ -68,6 +84,7 @@ static void a_line_that_is_none_is_passed_over_and_told(void **state)
         { "{\"time\": \"yesterday\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "yesterday" },
         { "{\"time\": \"2026-11-27\", \"what\": \"serve.bites\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "serve.bites" },
         { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 0, \"actual\": 1}", "above 0" },
+        { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1e-300, \"actual\": 1e300}", "above 0 that can be divided" },
         { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"machine\": \"x\", \"model\": \"m\", \"predicted\": 1}", "above 0" },
         { "{\"time\": \"2026-11-27\", \"what\": \"train.bytes\", \"model\": \"m\", \"predicted\": 1, \"actual\": 1}", "machine is missing" },
     };
@@ -131,7 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_file_is_an_empty_history),
         cmocka_unit_test_setup_teardown(what_was_added_is_read_back_and_what_is_no_prediction_is_not_added, make_dir, remove_dir),
-        cmocka_unit_test(a_line_that_is_none_is_passed_over_and_told),
+        cmocka_unit_test(names_of_any_bytes_are_kept_as_text), cmocka_unit_test(a_line_that_is_none_is_passed_over_and_told),
         cmocka_unit_test(errors_are_told_for_each_kind_on_each_machine),
         cmocka_unit_test(a_history_that_cannot_be_written_is_an_error),
         cmocka_unit_test(its_place_follows_the_users_home),

@@ -105,7 +105,7 @@ static void users_are_no_more_than_there_are(void **state)
     assert_false(serve_keeps(&one.sim));
     o.n_simulated = 999;
     assert_int_equal(serve_plan(&one, &c, device("h100"), &w, &o, &err), ERR_USAGE);
-    assert_non_null(strstr(err.msg, "999 requests of 1000 users"));
+    assert_non_null(strstr(err.msg, "999 requests of 1000 users of a replica"));
 }
 
 static void replicas_share_the_load(void **state)
