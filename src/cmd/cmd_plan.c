@@ -36,7 +36,7 @@ static int run_plan(const char *const *args, int n_args, struct err *err)
     if (o.train)
         return plan_of_training(&m, &o, err);
     if (o.versus && !o.device.n)
-        return ERR(err, USAGE, "--versus is of --device, which is missing: NAME[:COUNT], such as h100, or orin=1999 for one that is bought (lathe plan --devices)");
+        return ERR(err, USAGE, "--versus is of --device, which is missing: NAME[:COUNT], such as h100, or agx-orin=1999 for one that is bought (lathe plan --devices)");
     if (o.versus)
         return plan_versus(&m, &o, err);
     if (o.device.n)
@@ -79,7 +79,7 @@ static const struct opt opts[] = {
     { OPT_LIST, "api", &o.api, "<[name=]in:out>", "--versus: dollars for a million tokens; may be given again; otherwise a usual price for a model of this size", 0, 0 },
     { OPT_FLOAT, "life", &o.life_years, "<years>", "--versus: that a bought device serves", 0.1, 100 },
     { OPT_FLOAT, "kwh", &o.kwh, "<usd>", "--versus: price of energy, for bought ones", 0, 100 },
-    { OPT_FLOAT, "idle", &o.idle, "<share>", "--versus: watts of a device that waits, of those of one that works", 0, 1 },
+    { OPT_FLOAT, "idle", &o.idle, "<share>", "watts of a device that waits, of those of one that works", 0, 1 },
     { OPT_STR, "html", &o.html, "<file>", "--versus: also as a page, with the costs over load as a picture", 0, 0 },
     { OPT_FLAG, "explain", &o.explain, NULL, "also what the figures are made of", 0, 0 },
     { OPT_FLAG, "train", &o.train, NULL, "what it takes to train it on these devices", 0, 0 },

@@ -30,6 +30,7 @@ static int find_numbers(struct served_plan *p, const struct plan_model *m, const
 static int plan_one(struct served_plan *p, const char *text, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)
 {
     TRY(plan_device_parse(&p->device, text, o, err));
+    p->idle = o->idle;
     TRY(find_numbers(p, m, o, err));
     struct serve_opts so = { .weights = p->weights, .compute = p->compute, .cache = p->cache, .weight_bits = p->bits, .layout = { (int)o->tp, (int)o->ep, (int)o->pp, 0 },
                                    .n = p->device.count, .n_slot = (int)o->slots, .step_tokens = (int)o->step_tokens, .spare = -1, .runtime = -1, .host = o->host_s, .n_simulated = (int)o->requests };
@@ -58,7 +59,12 @@ static double usd_mtok(const struct served_plan *p, double output)
 {
     return p->device.usd > 0 || !(p->device.device.price > 0) ? (double)NAN : p->n * p->device.device.price / 3600 / (p->plan.served * output) * 1e6;
 }
-static double wh_mtok(const struct served_plan *p, double output) { return p->device.device.watts > 0 ? p->n * p->device.device.watts / 3600 / (p->plan.served * output) * 1e6 : NAN; }
+/* As deploy_cost() has it: what waits takes its share, the rest by how full they are. */
+static double wh_mtok(const struct served_plan *p, double output)
+{
+    const double full = p->plan.capacity > 0 ? fmin(1, p->plan.served / p->plan.capacity) : 1, watts = p->device.device.watts * (p->idle + (1 - p->idle) * full);
+    return p->device.device.watts > 0 ? p->n * watts / 3600 / (p->plan.served * output) * 1e6 : NAN;
+}
 
 static char *or_dash(char out[32], double x, const char *form)
 {

@@ -6,8 +6,8 @@
 #include "plan/deploy.h"
 #include "plan/serve.h"
 
-/* One device's plan, or why there is none. */
-struct served_plan { struct plan_device device; enum number weights, compute, cache; double bits; int n; struct serve_plan plan; struct err none; };
+/* One device's plan, or why there is none; idle: watts of a device that waits, of those of one that works. */
+struct served_plan { struct plan_device device; enum number weights, compute, cache; double bits, idle; int n; struct serve_plan plan; struct err none; };
 
 int plan_of_serving(const struct plan_model *m, const struct plan_options *o, struct err *err);
 

@@ -76,6 +76,8 @@ static int add_device(struct versus *v, const struct served_plan *p, const char 
     snprintf(d->name, sizeof d->name, "%d x %s%s%s", size, x->name, *x->mode ? " " : "", x->mode);
     v->source[v->n++] = p->device.usd > 0 ? "bought" : x->price_date;
     if (p->device.usd > 0) {
+        if (!(x->watts > 0))
+            log_warn("--device %s: its watts are not known, and its energy is not counted (--watts)", text);
         d->usd_unit = size * p->device.usd, d->life_hours = v->o->life_years * 8766, d->usd_kwh = v->o->kwh;
         return 0;
     }
