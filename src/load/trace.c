@@ -1,6 +1,7 @@
 #include "load/trace.h"
 #include <ctype.h>
 #include <limits.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static enum what what_of(const char *text, size_t n)
     return N_WHAT;
 }
 
-static bool right(enum what w, double v) { return w == AT ? v >= 0 && v <= SECONDS_MAX : v >= 1 && v <= TOKENS_MAX; }
+static bool right(enum what w, double v) { return w == AT ? v >= 0 && v <= SECONDS_MAX : v >= 1 && v <= TOKENS_MAX && v == floor(v); }
 
 /* A number, or for a time a date. */
 static bool value_of(enum what w, const char *text, double *out)

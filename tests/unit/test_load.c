@@ -110,6 +110,8 @@ static void a_bad_row_of_a_public_trace_is_named(void **state)
         { "at,input,output\n", "no requests" },
         { "at,input,output\n1,2,3\n\n1,2\n", "line 4: 2 fields" },
         { "at,input,output\n1,2,3\n1,0,3\n", "line 3: '0', expected the tokens of a prompt, 1 to" },
+        { "at,input,output\n1,2,3\n1,2,3.5\n", "line 3: '3.5', expected the tokens of an answer" },
+        { "{\"at\": 1, \"input\": 1.5, \"output\": 3}\n", "line 1: \"input\", expected the tokens of a prompt" },
         { "at,input,output\n1,2,3\n1,2,\n", "line 3: '', expected the tokens of an answer" },
         { "at,input,output\n2023-02-30 10:00:00,2,3\n", "line 2: '2023-02-30 10:00:00', expected a time" },
         { "at,input,output\n-1,2,3\n", "line 2: '-1', expected a time" },
