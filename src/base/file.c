@@ -451,6 +451,14 @@ static int whole_lines(int fd, off_t size, off_t *out)
     return 0;
 }
 
+/* Of one line or one look for a torn one: another process's half a line is none.  Where the file system has no locks none is taken. */
+static void hold(int fd)
+{
+    while (flock(fd, LOCK_EX) && errno == EINTR)
+        ;
+}
+static void let_go(int fd) { flock(fd, LOCK_UN); }
+
 int file_log_open(struct file_log *l, const char *path, struct err *err)
 {
     *l = (struct file_log){ -1, mem_strdup(path) };
@@ -460,10 +468,14 @@ int file_log_open(struct file_log *l, const char *path, struct err *err)
     off_t keep = 0;
     l->fd = sys_open(path, O_RDWR | O_CREAT | O_APPEND);
     struct stat st;
+    if (l->fd >= 0)
+        hold(l->fd);
     if (l->fd < 0)
         rc = ERR_ERRNO(err, "cannot open %s", path);
     else if (fstat(l->fd, &st) || whole_lines(l->fd, st.st_size, &keep) || (keep < st.st_size && ftruncate(l->fd, keep)))
         rc = ERR_ERRNO(err, "cannot read %s", path);
+    if (l->fd >= 0)
+        let_go(l->fd);
     if (rc)
         file_log_close(l);
     return rc;
@@ -472,11 +484,16 @@ int file_log_open(struct file_log *l, const char *path, struct err *err)
 int file_log_add(struct file_log *l, const void *p, size_t n, struct err *err)
 {
     struct stat st;
+    int rc = 0;
+    hold(l->fd);
     const bool sized = !fstat(l->fd, &st);
-    if (!write_all(l->fd, p, n))
-        return 0;
-    const int rc = ERR_ERRNO(err, "cannot write %s", l->path);
-    return sized && ftruncate(l->fd, st.st_size) ? ERR_ERRNO(err, "cannot take a torn line out of %s", l->path) : rc;
+    if (write_all(l->fd, p, n)) {
+        rc = ERR_ERRNO(err, "cannot write %s", l->path);
+        if (sized && ftruncate(l->fd, st.st_size))
+            rc = ERR_ERRNO(err, "cannot take a torn line out of %s", l->path);
+    }
+    let_go(l->fd);
+    return rc;
 }
 
 int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err)

@@ -53,7 +53,7 @@ int file_part_commit(struct file_part *p, const char *to, struct err *err);   /*
 void file_part_close(struct file_part *p);                         /* keeps what is there */
 
 /* A log that only grows: each line is one write() with O_APPEND.  A torn last line of an earlier crash is cut off first, and so is
- * one that the disk took only in part. */
+ * one that the disk took only in part.  Several processes may have the same one open, and open it again and again: none loses another's line. */
 struct file_log { int fd; char *path; };
 int file_log_open(struct file_log *l, const char *path, struct err *err);
 int file_log_line(struct file_log *l, const char *line, size_t n, struct err *err);   /* n bytes and a newline */

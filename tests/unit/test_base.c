@@ -1,11 +1,12 @@
 /* test_base.c - the small things that everything stands on: known answers, edges, and what bad input leads to. */
-#include <math.h>
 #include <errno.h>
 #include <malloc.h>
+#include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "../test.h"
 #include "base/arena.h"
@@ -301,6 +302,36 @@ static void a_map_at_rest_takes_no_memory_and_reads_on(void **state)
     assert_int_equal(sum, again);
     file_map_close(&m);
     file_map_rest(&m);                       /* of nothing */
+}
+
+static void processes_that_append_to_one_log_lose_no_line(void **state)
+{
+    enum { PROCESSES = 3, LINES = 2000, LENGTH = 129 };
+    (void)state;
+    struct file_log l;
+    struct buf b;
+    pid_t child[PROCESSES];
+    char line[LENGTH];
+    const char *path = in_dir("shared-log");
+    memset(line, 'x', sizeof line);
+    for (int k = 0; k < PROCESSES; k++)
+        if (!(child[k] = fork())) {
+            int rc = 0;
+            for (int i = 0; i < LINES && !rc; i++) {
+                rc = file_log_open(&l, path, &err);
+                rc = rc ? rc : file_log_line(&l, line, sizeof line, &err);
+                file_log_close(&l);
+            }
+            _exit(rc != 0);
+        }
+    for (int k = 0; k < PROCESSES; k++) {
+        int status = 1;
+        assert_true(child[k] > 0 && waitpid(child[k], &status, 0) == child[k] && !status);
+    }
+    buf_init(&b);
+    OK(file_read(path, 1 << 20, &b, &err));
+    assert_int_equal(b.len, PROCESSES * LINES * (LENGTH + 1));
+    buf_release(&b);
 }
 
 static void a_log_loses_only_a_torn_last_line(void **state)
@@ -711,6 +742,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_path_has_a_last_part_and_a_folder),
         cmocka_unit_test(plain_text_has_no_control_characters),
+        cmocka_unit_test_setup_teardown(processes_that_append_to_one_log_lose_no_line, make_dir, remove_dir),
         cmocka_unit_test(a_name_is_cut_between_characters_and_plain),
         cmocka_unit_test(bytes_that_are_no_utf8_are_replaced_one_by_one),
         cmocka_unit_test(errors_carry_a_code_and_a_sentence),
