@@ -148,7 +148,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_file_is_an_empty_history),
         cmocka_unit_test_setup_teardown(what_was_added_is_read_back_and_what_is_no_prediction_is_not_added, make_dir, remove_dir),
-        cmocka_unit_test(names_of_any_bytes_are_kept_as_text), cmocka_unit_test(a_line_that_is_none_is_passed_over_and_told),
+        cmocka_unit_test_setup_teardown(names_of_any_bytes_are_kept_as_text, make_dir, remove_dir),
+        cmocka_unit_test(a_line_that_is_none_is_passed_over_and_told),
         cmocka_unit_test(errors_are_told_for_each_kind_on_each_machine),
         cmocka_unit_test(a_history_that_cannot_be_written_is_an_error),
         cmocka_unit_test(its_place_follows_the_users_home),
