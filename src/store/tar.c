@@ -20,6 +20,7 @@ struct tar_out {
     uint64_t left;                       /* bytes of the present file that are to come */
     int64_t now;
     struct err why;                      /* of what the archive could not be written for */
+    bool dropped;                        /* nothing is written any more */
 };
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for an archive"); }
@@ -37,14 +38,14 @@ static int write_standard(const char *p, size_t n, struct err *err)
     return 0;
 }
 
+/* Never fails, since libarchive 3.6 loses its block where an archive fails: `why` is looked at behind each call. */
 static la_ssize_t write_block(struct archive *a, void *ctx, const void *p, size_t n)
 {
     struct tar_out *t = ctx;
-    const int rc = t->to_file ? file_writer_add(&t->w, p, n, &t->why) : write_standard(p, n, &t->why);
-    if (!rc)
-        return (la_ssize_t)n;
-    archive_set_error(a, EIO, "it cannot be written");
-    return -1;
+    (void)a;
+    if (!t->dropped && (t->to_file ? file_writer_add(&t->w, p, n, &t->why) : write_standard(p, n, &t->why)) < 0)
+        t->dropped = true;
+    return (la_ssize_t)n;
 }
 
 /* What libarchive says, or why its bytes could not be written. */
@@ -97,7 +98,7 @@ int tar_out_file(struct tar_out *t, const char *name, uint64_t bytes, bool is_pr
     archive_entry_set_size(t->entry, (la_int64_t)bytes);
     archive_entry_set_mtime(t->entry, (time_t)(t->now / 1000000000), 0);
     t->left = bytes;
-    return archive_write_header(t->a, t->entry) == ARCHIVE_OK ? 0 : failed(t, err);
+    return archive_write_header(t->a, t->entry) == ARCHIVE_OK && !t->dropped ? 0 : failed(t, err);
 }
 
 int tar_out_add(void *out, const char *p, size_t n, struct err *err)
@@ -106,17 +107,16 @@ int tar_out_add(void *out, const char *p, size_t n, struct err *err)
     if (n > t->left)
         return ERR(err, CORRUPT, "%s became longer while it was copied", archive_entry_pathname(t->entry));
     t->left -= n;
-    return n && archive_write_data(t->a, p, n) != (la_ssize_t)n ? failed(t, err) : 0;
+    return n && (archive_write_data(t->a, p, n) != (la_ssize_t)n || t->dropped) ? failed(t, err) : 0;
 }
 
 int tar_out_end(struct tar_out *t, int rc, struct err *err)
 {
     if (!rc)
         rc = check_whole(t, err);
-    if (!rc && archive_write_close(t->a) != ARCHIVE_OK)
+    if (!rc && (archive_write_close(t->a) != ARCHIVE_OK || t->dropped))
         rc = failed(t, err);
-    if (rc && t->a)
-        archive_write_fail(t->a);        /* else freeing it would end the archive as if it were whole */
+    t->dropped |= rc < 0;                /* else freeing it would end the archive as if it were whole */
     archive_write_free(t->a);
     archive_entry_free(t->entry);
     if (t->to_file && t->w.fd >= 0) {
