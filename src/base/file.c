@@ -431,6 +431,8 @@ void file_part_close(struct file_part *p)
 
 /* ---- logs ---- */
 
+enum { HOLD_TRIES = 20000, HOLD_NS = 100000 };         /* 2 s */
+
 /* Length up to and with the last newline. */
 static int whole_lines(int fd, off_t size, off_t *out)
 {
@@ -451,13 +453,23 @@ static int whole_lines(int fd, off_t size, off_t *out)
     return 0;
 }
 
-/* Of one line or one look for a torn one: another process's half a line is none.  Where the file system has no locks none is taken. */
+/* For one line, or one look for a torn one: another process's half a line is none.  By a lock of its own kind, beside those that a log's writer may hold for as
+ * long as it lives (flock); where there are none, or one is held for longer than any line takes, it goes without. */
 static void hold(int fd)
 {
-    while (flock(fd, LOCK_EX) && errno == EINTR)
-        ;
+    for (int i = 0; i < HOLD_TRIES; i++) {
+        struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        if (!fcntl(fd, F_OFD_SETLK, &whole) || (errno != EAGAIN && errno != EACCES && errno != EINTR))
+            return;
+        nanosleep(&(struct timespec){ .tv_nsec = HOLD_NS }, NULL);
+    }
 }
-static void let_go(int fd) { flock(fd, LOCK_UN); }
+
+static void let_go(int fd)
+{
+    struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+    fcntl(fd, F_OFD_SETLK, &whole);
+}
 
 int file_log_open(struct file_log *l, const char *path, struct err *err)
 {

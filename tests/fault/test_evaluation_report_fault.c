@@ -16,7 +16,7 @@ static int documents(const json_t *report)
     buf_init(&b);
     int rc = report_page(report, "n", &b, &err);
     if (rc >= 0)
-        rc = report_card(&(struct card_of_model){ report, 0, NULL, NULL }, &b, &err);
+        rc = report_card(&(struct card_of_model){ report, 0, NULL, NULL, NULL }, &b, &err);
     if (rc >= 0)
         rc = nist_make(&nist, report, &err);
     if (rc >= 0)

@@ -20,7 +20,7 @@ static void card_of(const json_t *report, int i_model)
     struct buf b;
     json_t *front = NULL;
     buf_init(&b);
-    const char *end = report_card(&(struct card_of_model){ report, i_model, NULL, NULL }, &b, &err) < 0 ? NULL : strstr(b.data, "\n---\n");
+    const char *end = report_card(&(struct card_of_model){ report, i_model, NULL, NULL, NULL }, &b, &err) < 0 ? NULL : strstr(b.data, "\n---\n");
     if (!end || (end > b.data + 4 && tree_parse_yaml(&front, b.data + 4, (size_t)(end - b.data) - 3, "README.md", &err) < 0))
         abort();
     json_decref(front);

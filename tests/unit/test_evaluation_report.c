@@ -208,7 +208,7 @@ static void the_card_has_what_was_measured_and_names_what_is_open(void **state)
     (void)state;
     struct buf b;
     json_t *r = golden(), *front;
-    card_of(&(struct card_of_model){ r, 0, NULL, NULL }, &b, &front);
+    card_of(&(struct card_of_model){ r, 0, NULL, NULL, NULL }, &b, &front);
     const json_t *index = json_array_get(json_object_get(front, "model-index"), 0), *results = json_object_get(index, "results");
     assert_int_equal(json_array_size(results), 5);          /* a group, four tasks; not the other model's */
     const json_t *first = json_array_get(results, 1);
@@ -220,7 +220,7 @@ static void the_card_has_what_was_measured_and_names_what_is_open(void **state)
     assert_non_null(strstr(b.data, "**Open**: not measured were"));
     assert_null(strstr(b.data, "<script"));
     json_decref(front), buf_release(&b);
-    card_of(&(struct card_of_model){ r, 1, NULL, NULL }, &b, &front);
+    card_of(&(struct card_of_model){ r, 1, NULL, NULL, NULL }, &b, &front);
     results = json_object_get(json_array_get(json_object_get(front, "model-index"), 0), "results");
     assert_int_equal(json_array_size(results), 1);
     assert_string_equal(read_str(json_array_get(results, 0), "task.type"), "image-classification");
@@ -242,7 +242,7 @@ static void what_a_person_said_stands_in_the_card(void **state)
                                              "tests\\n- of <b>cards</b>\", \"name\": \"n: \\\"1\\\"\"}");
     json_t *data = facts("[{\"name\": \"my data\", \"license\": \"CC-BY-4.0\", \"sha256\": \"00\"}]");
     OK(card_facts_check(f, "facts", &err));
-    card_of(&(struct card_of_model){ r, 0, f, data }, &b, &front);
+    card_of(&(struct card_of_model){ r, 0, f, data, NULL }, &b, &front);
     assert_string_equal(read_str(front, "license"), "apache-2.0");
     assert_string_equal(json_string_value(json_array_get(json_object_get(front, "base_model"), 0)), "a/b");
     assert_int_equal(json_array_size(json_object_get(front, "datasets")), 2);
@@ -277,7 +277,7 @@ static void the_hubs_own_reader_accepts_the_card(void **state)
     json_t *r = golden(), *front, *f = facts("{\"license\": \"GPL-3.0-only\", \"base_model\": \"a/b\", \"datasets\": [\"x/y\"], \"language\": \"en\", "
                                              "\"tags\": [\"t: [\"]}");
     char command[2000], said[2000] = "";
-    card_of(&(struct card_of_model){ r, 0, f, NULL }, &b, &front);
+    card_of(&(struct card_of_model){ r, 0, f, NULL, NULL }, &b, &front);
     OK(file_write_all(in_dir("README.md"), b.data, b.len, &err));
     snprintf(command, sizeof command, "'%s' tools/check_card.py '%s' hub 2>&1", python ? python : "python3", test_dir);
     FILE *p = popen(command, "r");
@@ -319,7 +319,7 @@ static void is_said_to_be_stopped(const json_t *r, bool is)
     assert_int_equal(strstr(b.data, "Incomplete.") != NULL, is);
     assert_int_equal(strstr(b.data, "</a> <b class=\"bad\">stopped before its end</b>") != NULL, is);
     buf_release(&b);
-    card_of(&(struct card_of_model){ r, -1, NULL, NULL }, &b, &front);
+    card_of(&(struct card_of_model){ r, -1, NULL, NULL, NULL }, &b, &front);
     assert_int_equal(json_object_get(front, "model-index") == NULL, is);
     assert_int_equal(strstr(b.data, "| 17, stopped run |") != NULL, is);
     assert_int_equal(strstr(b.data, "**Incomplete**") != NULL, is);
