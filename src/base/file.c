@@ -578,6 +578,21 @@ int file_mkdirs(const char *path, struct err *err)
     return rc;
 }
 
+int file_temporary_dir(char **out, const char *name, struct err *err)
+{
+    const char *in = getenv("TMPDIR");
+    char *path = mem_printf("%s/%s-XXXXXX", in && *in == '/' ? in : "/tmp", name);
+    int rc = path ? 0 : ERR(err, NOMEM, "no memory for a folder's name");
+    if (path && (fails() || !mkdtemp(path)))
+        rc = ERR_ERRNO(err, "cannot make a folder %.300s", path);
+    if (rc) {
+        mem_free(path);
+        path = NULL;
+    }
+    *out = path;
+    return rc;
+}
+
 int file_lock(const char *dir, int *fd, struct err *err)
 {
     *fd = sys_open(dir, O_RDONLY | O_DIRECTORY);

@@ -61,6 +61,9 @@ int file_log_add(struct file_log *l, const void *p, size_t n, struct err *err); 
 void file_log_close(struct file_log *l);
 
 int file_mkdirs(const char *path, struct err *err);                /* like mkdir -p */
+/* A new folder for its owner alone in $TMPDIR, where that is a path from the root, else in /tmp: "NAME-" and what nobody else has.  *out is mem_alloc'ed, NULL
+ * on error; removed by the caller. */
+int file_temporary_dir(char **out, const char *name, struct err *err);
 /* Holds a folder for this process until it ends or file_unlock(): ERR_BUSY when another one holds it.  Where the file system
  * has no locks none is taken. */
 int file_lock(const char *dir, int *fd, struct err *err);
@@ -93,7 +96,7 @@ char *file_state_dir(void);
 
 bool file_name_ends(const char *path, const char *with);      /* for endings such as ".csv" */
 
-/* For tests: the n-th open, read, write, fsync, rename, mmap or mkdir from now fails with errno_value, or all from the first-th to
+/* For tests: the n-th open, read, write, fsync, rename, mmap or making of a folder from now fails with errno_value, or all from the first-th to
  * the one before the end-th; < 0: off. */
 void file_fail_at(int64_t n, int errno_value);
 void file_fail_between(int64_t first, int64_t end, int errno_value);

@@ -222,6 +222,8 @@ static double clock_of(clockid_t id)
 }
 
 double clock_cpu(void) { return clock_of(CLOCK_PROCESS_CPUTIME_ID); }
+double clock_wall(void) { return clock_of(CLOCK_MONOTONIC); }
+
 void clock_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t monotonic;
@@ -231,4 +233,8 @@ void clock_cond_init(pthread_cond_t *cond)
     pthread_condattr_destroy(&monotonic);
 }
 
-double clock_wall(void) { return clock_of(CLOCK_MONOTONIC); }
+struct timespec clock_in(double seconds)
+{
+    const double at = clock_wall() + seconds;
+    return (struct timespec){ (time_t)at, (long)((at - (double)(time_t)at) * 1e9) };
+}

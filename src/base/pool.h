@@ -7,6 +7,7 @@
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 #include <pthread.h>
+#include <time.h>
 #include "base/err.h"
 
 struct pool;
@@ -21,4 +22,5 @@ int pool_cpu_count(void);                                           /* cores thi
 double clock_cpu(void);
 double clock_wall(void);
 void clock_cond_init(pthread_cond_t *cond);                         /* whose timed waits are of that clock (CLOCK_MONOTONIC) */
+struct timespec clock_in(double seconds);                           /* until when such a wait lasts from now on; seconds >= 0 */
 #endif

@@ -24,7 +24,7 @@ static struct opt_list data_cards;
 static int same_place(bool *same, const char *a, const char *b, struct err *err)
 {
     const char *x = file_last_part(a), *y = file_last_part(b);
-    char *in_a = x == a ? mem_strdup(".") : mem_printf("%.*s", (int)(x - a), a), *in_b = y == b ? mem_strdup(".") : mem_printf("%.*s", (int)(y - b), b);
+    char *in_a = file_parent(a), *in_b = file_parent(b);
     const int rc = in_a && in_b ? 0 : ERR(err, NOMEM, "no memory for a path");
     *same = !rc && (!strcmp(a, b) || file_same(a, b) || (!strcmp(x, y) && file_same(in_a, in_b)));
     mem_free(in_a), mem_free(in_b);

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/pool.h"
 
 enum { LOOK_MS = 50, NICE = 15 };
 #define GRACE_S 2.0              /* between being told to end and being ended, of one that has a limit */
@@ -63,17 +65,10 @@ static pid_t begin(const struct server_program *p, char *const *env, int in, int
     return pid;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Its exit code, 128 and more: it was ended by a signal. */
 static int wait_for(pid_t pid, const struct server_program *p, struct err *err)
 {
-    const double begun = now();
+    const double begun = clock_wall();
     double told = 0;
     bool late = false;
     int status;
@@ -85,13 +80,13 @@ static int wait_for(pid_t pid, const struct server_program *p, struct err *err)
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         if (done < 0 && errno != EINTR)
             return ERR_ERRNO(err, "the program that was begun is lost");
-        if (p->seconds_most > 0 && now() - begun > p->seconds_most)
+        if (p->seconds_most > 0 && clock_wall() - begun > p->seconds_most)
             late = true;
         if ((late || atomic_load(p->stop)) && !told) {
-            told = now();
+            told = clock_wall();
             kill(pid, SIGTERM);
         }
-        if (told && p->seconds_most > 0 && now() - told > GRACE_S)
+        if (told && p->seconds_most > 0 && clock_wall() - told > GRACE_S)
             kill(pid, SIGKILL);
         nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
     }
@@ -99,7 +94,7 @@ static int wait_for(pid_t pid, const struct server_program *p, struct err *err)
 
 static int open_at(const struct server_program *p, const char *name, struct err *err)
 {
-    char *path = mem_printf("%s/%s", p->folder, name);
+    char *path = file_join(p->folder, name);
     if (!path)
         return ERR(err, NOMEM, "no memory for a path");
     const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666), rc = fd < 0 ? ERR_ERRNO(err, "%s", path) : fd;

@@ -1,8 +1,8 @@
 #include "eval/images.h"
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "eval/interval.h"
 
@@ -12,22 +12,22 @@ enum { B = CLASSIFY_BATCH };
 
 static int write_and_open(struct image_set *out, const char *dir, struct image_source *s, struct labels *names, bool fixed, struct err *err)
 {
-    char file[300];
-    snprintf(file, sizeof file, "%.250s/images", dir);
-    TRY(image_set_write(file, s, names, fixed, err));
-    return image_set_open(out, file, err);
+    char *file = file_join(dir, "images");
+    int rc = file ? image_set_write(file, s, names, fixed, err) : ERR(err, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = image_set_open(out, file, err);
+    mem_free(file);
+    return rc;
 }
 
 /* The set's file is one that has no name any more once it is mapped. */
 static int open_source(struct image_set *out, struct image_source *s, struct labels *names, bool fixed, struct err *err)
 {
-    char dir[280];
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, sizeof dir, "%.240s/lathe-images-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!mkdtemp(dir))
-        return err_errno(err, __FILE__, __LINE__, "cannot make the folder %s", dir);
+    char *dir;
+    TRY(file_temporary_dir(&dir, "lathe-images", err));
     const int rc = write_and_open(out, dir, s, names, fixed, err);
     file_remove_tree(dir, NULL);
+    mem_free(dir);
     return rc;
 }
 

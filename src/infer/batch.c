@@ -1,11 +1,9 @@
 #include "infer/batch.h"
 #include <assert.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 #include "base/mem.h"
 #include "base/pool.h"
 #include "infer/sched.h"
@@ -627,10 +625,7 @@ int batch_step(struct batch *b)
 
 bool batch_wait(struct batch *b, double seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    const double end = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + seconds;
-    until.tv_sec = (time_t)end, until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    const struct timespec until = clock_in(seconds);
     pthread_mutex_lock(&b->lock);
     int rc = 0;
     while (!b->n_live && !b->closed && !rc)

@@ -1,7 +1,5 @@
 #include "serve/arms_parts.h"
-#include <math.h>
 #include <string.h>
-#include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -195,10 +193,7 @@ struct served_model *arms_take(struct arms *a, int place, bool *is_candidate, do
 
 bool arms_wait(struct arms *a, double seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    const double end = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + seconds;
-    until.tv_sec = (time_t)end, until.tv_nsec = (long)((end - floor(end)) * 1e9);
+    const struct timespec until = clock_in(seconds);
     pthread_mutex_lock(&a->lock);
     int rc = 0;
     while (!a->route.stable && !rc)

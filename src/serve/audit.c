@@ -178,9 +178,7 @@ static bool nothing_new(const struct audit *a) { return !a->waiting.len && !a->r
 /* With the lock held.  What was taken before is tried again after a while, or when there is another file. */
 static void wait_for_work(struct audit *a, bool again)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RETRY_S;
+    const struct timespec until = clock_in(RETRY_S);
     if (again)
         while (!a->reopen && !a->quit && pthread_cond_timedwait(&a->wake, &a->lock, &until) == 0)
             ;

@@ -20,7 +20,7 @@ bool server_program_last_words(const char *folder, const char *log, char *out, s
 {
     struct file_map map;
     struct err none;
-    char *path = mem_printf("%s/%s", folder, log);
+    char *path = file_join(folder, log);
     bool found = false;
     if (path && !file_map_open(&map, path, &none)) {
         const char *from = map.data + (map.size > LOG_TAIL ? map.size - LOG_TAIL : 0), *end = map.data + map.size, *at;

@@ -9,10 +9,7 @@
 #include "store/registry_backup_impl.h"
 #include "store/tar.h"
 
-enum {
-    HEAD_MAX = 1 << 30,                  /* bytes of backup.json */
-    TIMES = 3                            /* that a backup begins again because a collector removed what it was to copy */
-};
+enum { TIMES = 3 };                      /* that a backup begins again because a collector removed what it was to copy */
 
 /* ---- shared ---- */
 
@@ -286,7 +283,7 @@ static int check_place(struct registry *g, const char *out, const struct registr
         file_list_free(names, n);
     json_t *before = NULL;
     if (!rc && file_exists(path))
-        rc = tree_load(&before, path, HEAD_MAX, err);
+        rc = tree_load(&before, path, BACKUP_HEAD_MAX, err);
     if (!rc && before)
         rc = check_before(g, out, before, o, err);
     json_decref(before);

@@ -6,7 +6,7 @@
 #include "store/registry_needs.h"
 
 #define BACKUP_FORMAT "lathe registry backup"
-enum { BACKUP_VERSION = 1, BACKUP_VERSION_EVENTS = 2 };
+enum { BACKUP_VERSION = 1, BACKUP_VERSION_EVENTS = 2, BACKUP_HEAD_MAX = 1 << 30 };      /* the last: bytes of backup.json */
 
 struct copy {
     struct db *db;

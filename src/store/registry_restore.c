@@ -1,5 +1,4 @@
 /* registry_restore.c - backups read: are they whole, and a registry out of one. */
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
@@ -8,8 +7,6 @@
 #include "store/registry_apply.h"
 #include "store/registry_backup_impl.h"
 #include "store/tar.h"
-
-enum { HEAD_MAX = 1 << 30 };             /* bytes of backup.json */
 
 /* ---- reading one ---- */
 
@@ -25,7 +22,7 @@ static int read_manifest(struct copy *c, struct err *err)
     char *path = file_join(c->folder, "backup.json");
     if (!path)
         return copy_no_memory(err);
-    int rc = file_exists(path) ? tree_load(&c->manifest, path, HEAD_MAX, err) : ERR(err, FORMAT, "%.300s has no backup.json: it is no backup, or one that did not end", c->folder);
+    int rc = file_exists(path) ? tree_load(&c->manifest, path, BACKUP_HEAD_MAX, err) : ERR(err, FORMAT, "%.300s has no backup.json: it is no backup, or one that did not end", c->folder);
     mem_free(path);
     if (rc)
         return rc == ERR_NOMEM || rc == ERR_IO ? rc : (err->code = ERR_FORMAT);
@@ -236,16 +233,11 @@ static int check_archive(struct copy *c, const char *archive, struct err *err)
 
 static int check_archive_aside(struct copy *c, const char *archive, struct err *err)
 {
-    const char *tmp = getenv("TMPDIR");
-    char *folder = mem_printf("%s/lathe-backup-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (!folder)
-        return copy_no_memory(err);
-    int rc = mkdtemp(folder) ? 0 : ERR_ERRNO(err, "cannot make a folder %.300s", folder);
-    if (!rc) {
-        c->folder = folder;
-        rc = check_archive(c, archive, err);
-        file_remove_tree(folder, NULL);
-    }
+    char *folder;
+    TRY(file_temporary_dir(&folder, "lathe-backup", err));
+    c->folder = folder;
+    const int rc = check_archive(c, archive, err);
+    file_remove_tree(folder, NULL);
     c->folder = archive;
     mem_free(folder);
     return rc;
@@ -373,7 +365,7 @@ static int restore_into(struct registry *g, struct copy *c, const struct registr
         file_remove_tree(stage, NULL);
         file_unlock(&lock);
     }
-    c->folder = archive;
+    c->folder = archive, c->blobs = NULL;
     mem_free(stage);
     return rc;
 }

@@ -737,10 +737,50 @@ static void plain_text_has_no_control_characters(void **state)
     assert_false(utf8_is_plain("a\n", 2) || utf8_is_plain("\x7f", 1) || utf8_is_plain("\x1f", 1) || utf8_is_plain("a\xc3", 2) || utf8_is_plain("a\0b", 3));
 }
 
+static void a_temporary_folder_is_a_new_one_for_its_owner_alone(void **state)
+{
+    (void)state;
+    char *a, *b;
+    struct stat st;
+    setenv("TMPDIR", test_dir, 1);
+    OK(file_temporary_dir(&a, "x", &err));
+    OK(file_temporary_dir(&b, "x", &err));
+    assert_string_not_equal(a, b);
+    assert_true(!strncmp(a, in_dir("x-"), strlen(in_dir("x-"))) && !stat(a, &st) && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0700);
+    mem_free(a), mem_free(b);
+    file_fail_at(0, ENOSPC);
+    assert_int_equal(file_temporary_dir(&a, "x", &err), ERR_IO);
+    file_fail_at(-1, 0);
+    assert_null(a);
+    setenv("TMPDIR", in_dir("nowhere"), 1);
+    assert_int_equal(file_temporary_dir(&a, "x", &err), ERR_NOTFOUND);
+    assert_null(a);
+    setenv("TMPDIR", ".", 1);
+    OK(file_temporary_dir(&a, "lathe-test", &err));
+    assert_true(!strncmp(a, "/tmp/lathe-test-", 16));
+    OK(file_remove_tree(a, &err));
+    mem_free(a);
+    unsetenv("TMPDIR");
+}
+
+static void waits_end_so_many_seconds_from_now(void **state)
+{
+    (void)state;
+    static const double s[] = { 0, 0.25, 1.75, 86400.5 };
+    for (size_t i = 0; i < sizeof s / sizeof *s; i++) {
+        const double before = clock_wall();
+        const struct timespec t = clock_in(s[i]);
+        const double after = clock_wall(), at = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+        assert_true(t.tv_nsec >= 0 && t.tv_nsec < 1000000000 && at >= before + s[i] - 1e-6 && at <= after + s[i] + 1e-6);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_path_has_a_last_part_and_a_folder),
+        cmocka_unit_test_setup_teardown(a_temporary_folder_is_a_new_one_for_its_owner_alone, make_dir, remove_dir),
+        cmocka_unit_test(waits_end_so_many_seconds_from_now),
         cmocka_unit_test(plain_text_has_no_control_characters),
         cmocka_unit_test_setup_teardown(processes_that_append_to_one_log_lose_no_line, make_dir, remove_dir),
         cmocka_unit_test(a_name_is_cut_between_characters_and_plain),
