@@ -1,12 +1,11 @@
 #include "serve/planner.h"
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 #include "serve/planner_ask.h"
 #include "serve/turns.h"
 #include "serve/visit.h"
@@ -20,7 +19,6 @@
 struct planner {
     struct planner_opts o;
     struct turns *turns;
-    char *temporary;                     /* where folders are made */
     char *folder;                        /* of the request whose turn it is, of the thread; NULL: none */
     char *recorded;                      /* or NULL */
     json_t *lists;                       /* what GET tells, once it was asked for; of the thread */
@@ -101,16 +99,18 @@ static json_t *run(struct job *j, char *const *argv, struct refusal *e)
 }
 
 /* What it warned of. */
-static void tell_said(const struct planner *p, json_t *out)
+static void tell_said(const struct planner *p, json_t *out, struct refusal *e)
 {
     struct file_map map;
-    struct err none;
-    char text[SAID_MOST], *path = file_join(p->folder, LOG);
-    if (path && !file_map_open(&map, path, &none)) {
-        snprintf(text, sizeof text, "%.*s", (int)(map.size < sizeof text ? map.size : sizeof text - 1), map.data);
+    struct err err;
+    char *path = path_of(p, LOG, e);
+    const int rc = path ? file_map_open(&map, path, &err) : 0;
+    if (rc)
+        refuse_error(e, rc, &err);
+    if (path && !rc) {
+        if (map.size && json_object_set_new(out, "said", tree_text(map.data, utf8_begin(map.data, map.size, SAID_MOST))))
+            wish_no_memory(e);
         file_map_close(&map);
-        if (*text)
-            json_object_set_new(out, "said", json_string(text));
     }
     mem_free(path);
 }
@@ -132,13 +132,13 @@ static json_t *lists(struct job *j, struct refusal *e)
 static void write_config(struct job *j, struct refusal *e)
 {
     struct err err;
-    char *path = path_of(j->p, PLANNER_CONFIG, e), *text = json_dumps(j->ask.config, JSON_INDENT(1));
+    char *path = path_of(j->p, PLANNER_CONFIG, e), *text = tree_dumps(j->ask.config, JSON_INDENT(1));
     const int rc = path && text ? file_write_all(path, text, strlen(text), &err) : 0;
     if (rc)
         refuse_error(e, rc, &err);
     else if (!text)
         wish_no_memory(e);
-    mem_free(path), free(text);
+    mem_free(path), mem_free(text);
 }
 
 static void find_served(struct job *j, struct refusal *e)
@@ -168,8 +168,11 @@ static json_t *plan(struct job *j, struct refusal *e)
         find_served(j, e);
     json_t *out = e->status ? NULL : run(j, j->ask.argv, e);
     if (out)
-        tell_said(j->p, out);
-    return out;
+        tell_said(j->p, out, e);
+    if (!e->status)
+        return out;
+    json_decref(out);
+    return NULL;
 }
 
 /* ---- the thread ---- */
@@ -196,15 +199,9 @@ static void release(struct job *j)
 static void make_folder(struct planner *p, struct refusal *e)
 {
     struct err err;
-    p->folder = mem_printf("%s/lathe-plan-XXXXXX", p->temporary);
-    if (p->folder && mkdtemp(p->folder))
-        return;
-    if (p->folder)
-        refuse_error(e, ERR_ERRNO(&err, "cannot make a folder %.300s", p->folder), &err);
-    else
-        wish_no_memory(e);
-    mem_free(p->folder);
-    p->folder = NULL;
+    const int rc = file_temporary_dir(&p->folder, "lathe-plan", &err);
+    if (rc)
+        refuse_error(e, rc, &err);
 }
 
 static void remove_folder(struct planner *p)
@@ -257,10 +254,8 @@ int planner_open(struct planner **out, const struct planner_opts *o, struct err 
         return ERR(err, NOMEM, "no memory to make plans");
     p->o = *o;
     pthread_mutex_init(&p->lock, NULL);
-    const char *temporary = getenv("TMPDIR");
-    p->temporary = mem_strdup(temporary && *temporary == '/' ? temporary : "/tmp");
     p->recorded = o->recorded ? mem_strdup(o->recorded) : NULL;
-    int rc = !p->temporary || (o->recorded && !p->recorded) ? ERR(err, NOMEM, "no memory to make plans") : 0;
+    int rc = o->recorded && !p->recorded ? ERR(err, NOMEM, "no memory to make plans") : 0;
     rc = rc ? rc : turns_new(&p->turns, QUEUE, NULL, o->wake, o->ctx, err);
     if (rc) {
         planner_close(p);
@@ -291,7 +286,7 @@ void planner_close(struct planner *p)
     }
     pthread_mutex_destroy(&p->lock);
     json_decref(p->lists);
-    mem_free(p->recorded), mem_free(p->temporary), mem_free(p);
+    mem_free(p->recorded), mem_free(p);
 }
 
 /* ---- requests ---- */

@@ -1,32 +1,16 @@
 /* test_planner.c - plans over HTTP: what a request is made into, who may ask, and what is told when the program fails. */
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "../test.h"
+#include "../visited.h"
 #include "base/file.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/tree.h"
 #include "serve/openai_reply.h"
 #include "serve/planner.h"
 #include "serve/planner_ask.h"
-#include "serve/visit.h"
 
 static struct err err;
-static struct clients *clients;
 static struct planner *planner, *_Atomic other;
-static struct http *http;
-static char reply[100000];
 
 /* ---- the server's side ---- */
-
-static void wake(void *ctx)
-{
-    (void)ctx;
-    if (http)
-        http_wake(http);
-}
 
 static void handle(void *ctx, struct http_request *q)
 {
@@ -39,17 +23,11 @@ static void handle(void *ctx, struct http_request *q)
         planner_answer(!strcmp(http_path(q), "/none") ? NULL : !strcmp(http_path(q), "/other") ? atomic_load(&other) : planner, q, &openai_chat_dialect);
 }
 
-static void released(void *ctx, struct http_request *q, int status)
-{
-    (void)ctx, (void)status;
-    visit_release(http_user(q));
-}
-
 /* The program: it prints what it was asked, and what lies beside it, or does what `does` says. */
-enum { TELLS, REFUSES, BREAKS, KILLED, LATE, LOST, WAITS };
+enum { TELLS, WARNS, REFUSES, BREAKS, KILLED, LATE, LOST, WAITS };
 static atomic_int does;
 static atomic_int n_run;
-static char folder[300];
+static char folder[300], warning[5000];
 
 static void put(const struct server_program *p, const char *name, const char *text)
 {
@@ -78,6 +56,7 @@ static int program(void *ctx, const struct server_program *p, int *code, struct 
     *code = 0;
     switch (atomic_load(&does)) {
     case TELLS: tell(p); break;
+    case WARNS: tell(p), put(p, p->log, warning); break;
     case REFUSES: put(p, p->out, ""), put(p, p->log, "lathe plan: one\nlathe plan: --device: no accelerator 'x' is known\n"), *code = 2; break;
     case BREAKS: put(p, p->out, "{ \"half\": "), put(p, p->log, ""); break;
     case KILLED: put(p, p->out, ""), put(p, p->log, ""), *code = 128 + 9; break;
@@ -98,68 +77,28 @@ static bool served(void *ctx, const char *name, char *path, size_t n)
     return !strcmp(name, "tiny");
 }
 
-/* Keys: boss is an admin's, abc is not, one is the command line's. */
 static int begin(void **state)
 {
-    char hex[2][SHA256_HEX], text[600];
-    log_level_set(LOG_QUIET);
     if (make_dir(state))
         return -1;
-    OK(sha256_of("boss", 4, hex[0], &err));
-    OK(sha256_of("abc", 3, hex[1], &err));
-    snprintf(text, sizeof text, "- name: chief\n  sha256: \"%s\"\n  admin: true\n  models: [tiny, gone]\n- name: other\n  sha256: \"%s\"\n", hex[0], hex[1]);
-    put_in_dir("keys.yaml", text);
-    chmod(in_dir("keys.yaml"), 0600);
-    OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
+    clients_begin("  models: [tiny, gone]\n");
     atomic_store(&does, TELLS), atomic_store(&n_run, 0);
     const struct planner_opts p = { .run = program, .served = served, .recorded = "/places/events.db", .wake = wake };
     OK(planner_open(&planner, &p, &err));
-    const struct http_opts o = { .n_user = sizeof(struct visit), .address = "127.0.0.1", .body_max = 1 << 20, .bodies_max = 4 << 20, .n_connection = 8, .head_s = 30, .request_s = 30, .idle_s = 30, .handle = handle, .released = released };
-    OK(http_start(&http, &o, &err));
+    http_begin(handle);
     return 0;
 }
 
 static int end(void **state)
 {
     planner_halt(planner);
-    http_stop(http, 5);
+    http_end();
     planner_close(planner);
     clients_free(clients);
-    http = NULL;
     return remove_dir(state);
 }
 
 /* ---- the client's side ---- */
-
-static int call(void)
-{
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    assert_true(fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a));
-    return fd;
-}
-
-static void ask_on(int fd, const char *key, const char *path, const char *json)
-{
-    char *text = mem_printf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer %s\r\nContent-Length: %zu\r\n\r\n%s", json ? "POST" : "GET", path, key, json ? strlen(json) : 0, json ? json : "");
-    const ssize_t size = (ssize_t)strlen(text);
-    assert_true(send(fd, text, (size_t)size, MSG_NOSIGNAL) == size);
-    mem_free(text);
-}
-
-/* json NULL: GET.  The status; the body is in reply. */
-static int send_to(const char *key, const char *path, const char *json)
-{
-    const int fd = call();
-    size_t n = 0;
-    ssize_t k;
-    ask_on(fd, key, path, json);
-    while ((k = recv(fd, reply + n, sizeof reply - n - 1, 0)) > 0)
-        n += (size_t)k;
-    reply[n] = 0;
-    close(fd);
-    return atoi(reply + strlen("HTTP/1.1 "));
-}
 
 #define GOOD "\"model\": \"Llama-3-8B\", \"devices\": [{\"device\": \"h100\"}]"
 static int ask(const char *json) { return send_to("boss", "/lathe/plan", json); }
@@ -273,6 +212,19 @@ static void test_a_plan_is_what_the_program_prints(void **state)
     (void)state;
     assert_int_equal(ask("{" GOOD "}"), 200);
     said("\"args\":[\"lathe\",\"plan\",\"Llama-3-8B\",\"--device\",\"h100\",\"--quiet\",\"--json\"],\"config\":false");
+}
+
+/* Bytes that are no UTF-8, and a character where it is cut. */
+static void test_a_plan_has_what_the_program_warned_of(void **state)
+{
+    (void)state;
+    assert_int_equal(ask("{" GOOD "}"), 200);
+    assert_null(strstr(reply, "\"said\""));
+    does = WARNS;
+    snprintf(warning, sizeof warning, "a name \xff\n%*s\xc3\xa9 and more", 4000 - 10, "");
+    assert_int_equal(ask("{" GOOD "}"), 200);
+    said("\"said\":\"a name \xef\xbf\xbd\\n  ");
+    said("   \"}");
 }
 
 static void test_a_configuration_lies_there_while_the_program_runs(void **state)
@@ -409,11 +361,11 @@ static void test_without_a_place_for_files_it_is_told(void **state)
     (void)state;
     struct planner *p;
     const struct planner_opts o = { .run = program, .wake = wake };
-    setenv("TMPDIR", "/nowhere/at/all", 1);
     OK(planner_open(&p, &o, &err));
-    unsetenv("TMPDIR");
     atomic_store(&other, p);
+    setenv("TMPDIR", "/nowhere/at/all", 1);
     assert_int_equal(send_to("boss", "/other", NULL), 503);
+    unsetenv("TMPDIR");
     said("cannot make a folder /nowhere/at/all/");
     planner_close(p);
     assert_int_equal(n_run, 0);
@@ -447,6 +399,7 @@ int main(void)
         SERVED(test_too_many_devices_and_apis_are_refused),
         SERVED(test_a_large_request_is_refused),
         SERVED(test_a_plan_is_what_the_program_prints),
+        SERVED(test_a_plan_has_what_the_program_warned_of),
         SERVED(test_a_configuration_lies_there_while_the_program_runs),
         SERVED(test_a_model_that_is_served_is_found_by_its_name_alone),
         SERVED(test_what_was_recorded_is_found_by_the_server_alone),

@@ -1,37 +1,21 @@
 /* test_releases.c - a registry's releases over HTTP: what is shown, what is changed, and who may. */
-#include <arpa/inet.h>
 #include <math.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "../test.h"
+#include "../visited.h"
 #include "base/file.h"
-#include "base/log.h"
-#include "base/mem.h"
 #include "base/tree.h"
 #include "serve/openai_reply.h"
 #include "serve/releases.h"
 #include "serve/releases_view.h"
-#include "serve/visit.h"
 #include "store/events.h"
 #include "store/gate_policy.h"
 #include "store/release.h"
 
 static struct err err;
 static char registry_at[300], events_at[300];
-static struct clients *clients;
 static struct releases *releases;
-static struct http *http;
-static char reply[200000];
 
 /* ---- the server's side ---- */
-
-static void wake(void *ctx)
-{
-    (void)ctx;
-    if (http)
-        http_wake(http);
-}
 
 static void handle(void *ctx, struct http_request *q)
 {
@@ -44,12 +28,6 @@ static void handle(void *ctx, struct http_request *q)
         exchange_refuse(q, &openai_chat_dialect, &e);
     else
         releases_answer(strstr(http_path(q), "nothing-here") ? NULL : releases, q, &openai_chat_dialect);
-}
-
-static void released(void *ctx, struct http_request *q, int status)
-{
-    (void)ctx, (void)status;
-    visit_release(http_user(q));
 }
 
 /* What the server's starter knows: it says what it was asked for. */
@@ -114,56 +92,28 @@ static void fill(void)
     registry_close(g);
 }
 
-/* Keys: boss is an admin's, abc is not, one is the command line's. */
 static int begin(void **state)
 {
-    char hex[2][SHA256_HEX], text[600];
-    log_level_set(LOG_QUIET);
     if (make_dir(state))
         return -1;
     snprintf(registry_at, sizeof registry_at, "%s", in_dir("registry")), snprintf(events_at, sizeof events_at, "%s", in_dir("events.db"));
+    clients_begin("");
     fill();
-    OK(sha256_of("boss", 4, hex[0], &err));
-    OK(sha256_of("abc", 3, hex[1], &err));
-    snprintf(text, sizeof text, "- name: chief\n  sha256: \"%s\"\n  admin: true\n- name: other\n  sha256: \"%s\"\n", hex[0], hex[1]);
-    put_in_dir("keys.yaml", text);
-    chmod(in_dir("keys.yaml"), 0600);
-    OK(clients_new(&clients, "one", in_dir("keys.yaml"), &err));
     OK(releases_open(&releases, registry_at, events_at, "here", &more, wake, NULL, &err));
-    const struct http_opts o = { .n_user = sizeof(struct visit), .address = "127.0.0.1", .body_max = 1 << 16, .bodies_max = 1 << 20, .n_connection = 8, .head_s = 30, .request_s = 30, .idle_s = 30, .handle = handle, .released = released };
-    OK(http_start(&http, &o, &err));
+    http_begin(handle);
     return 0;
 }
 
 static int end(void **state)
 {
     releases_halt(releases);
-    http_stop(http, 5);
+    http_end();
     releases_close(releases);
     clients_free(clients);
     return remove_dir(state);
 }
 
 /* ---- the client's side ---- */
-
-/* json NULL: GET; key NULL: none is shown.  The status; the body is in reply. */
-static int send_to(const char *key, const char *path, const char *json)
-{
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    const struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    char text[2000];
-    size_t n = 0;
-    ssize_t k;
-    assert_true(fd >= 0 && !connect(fd, (const struct sockaddr *)&a, sizeof a));
-    const int size = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%sContent-Length: %zu\r\n\r\n%s", json ? "POST" : "GET", path, key ? "Authorization: Bearer " : "", key ? key : "", key ? "\r\n" : "",
-                              json ? strlen(json) : 0, json ? json : "");
-    assert_true(send(fd, text, (size_t)size, MSG_NOSIGNAL) == size);
-    while ((k = recv(fd, reply + n, sizeof reply - n - 1, 0)) > 0)
-        n += (size_t)k;
-    reply[n] = 0;
-    close(fd);
-    return atoi(reply + strlen("HTTP/1.1 "));
-}
 
 static int ask(const char *key, const char *path, const char *json)
 {
