@@ -3,13 +3,13 @@
  * vcc is s[106:107], m0 s124, exec s[126:127], accumulators are v256 and up.  Found and counted in amd_bad: accesses outside of the blocks that
  * amd_block() named or of the kernel's shared memory, misaligned ones, shared memory that nobody wrote, and races: two waves at the same
  * byte with no barrier between, one of them writing.  Not seen: missing s_waitcnt, the rounding of MFMA's sums. */
-#ifdef HAVE_LLVM_19                /* without: nothing */
+#include <stdint.h>
+#ifdef HAVE_LLVM_19                /* without: nothing but these types, as ISO C has no empty translation unit */
 #include <elf.h>
 #include <llvm-c/Disassembler.h>
 #include <llvm-c/Target.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
