@@ -243,16 +243,12 @@ static int add_source(struct sources *s, struct source src, struct err *err)
 /* The last part of a path, where what no name may have is '_'. */
 static char *name_of(const char *path)
 {
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    size_t from = n;
-    while (from && path[from - 1] != '/')
-        from--;
-    n = n - from < 64 ? n - from : 64;
+    size_t n;
+    const char *from = file_last_name(path, &n);
+    n = n < 64 ? n : 64;
     char *name = mem_alloc(n + 1);
     for (size_t i = 0; name && i < n; i++) {
-        const char one[2] = { path[from + i], 0 };
+        const char one[2] = { from[i], 0 };
         name[i] = is_name(one) ? one[0] : '_';
     }
     if (name)

@@ -278,6 +278,18 @@ const char *file_last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+const char *file_last_name(const char *path, size_t *n)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t from = end;
+    while (from && path[from - 1] != '/')
+        from--;
+    *n = end - from;
+    return path + from;
+}
+
 char *file_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');

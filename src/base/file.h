@@ -87,6 +87,8 @@ bool file_same(const char *a, const char *b);                      /* two names 
 int file_list(const char *dir, char ***names, int *n, struct err *err);
 void file_list_free(char **names, int n);
 const char *file_last_part(const char *path);                      /* behind the last '/': "" where it ends with one, all of it where there is none */
+/* The last part of what a user wrote, with or without '/' behind it: its n bytes, not ended by 0; "" of "/". */
+const char *file_last_name(const char *path, size_t *n);
 char *file_parent(const char *path);                               /* mem_alloc'ed: "." where there is no '/', "/" of what lies there; NULL without memory */
 char *file_join(const char *dir, const char *name);                /* mem_alloc'ed "dir/name"; NULL without memory */
 /* Where this program keeps what it can make again: $XDG_CACHE_HOME/lathe, or ~/.cache/lathe.  Not made; mem_alloc'ed. */

@@ -76,13 +76,9 @@ static char *name_of(const char *spec, const char **rest)
         return mem_printf("%.*s", (int)n, spec);
     }
     *rest = spec;
-    size_t end = strlen(spec);
-    while (end > 1 && spec[end - 1] == '/')
-        end--;
-    size_t from = end;
-    while (from && spec[from - 1] != '/')
-        from--;
-    return mem_printf("%.*s", (int)(end - from), spec + from);
+    size_t length;
+    const char *name = file_last_name(spec, &length);
+    return mem_printf("%.*s", (int)length, name);
 }
 
 /* That there is a model, before any of them is asked: its header is read. */

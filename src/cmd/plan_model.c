@@ -1,7 +1,6 @@
 #include "cmd/plan_model.h"
 #include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -37,23 +36,14 @@ static int read_files(struct plan_model *m, const char *path, struct buf *warnin
     return read;
 }
 
-static void name_of(struct plan_model *m, const char *path)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    size_t from = n;
-    while (from && path[from - 1] != '/')
-        from--;
-    utf8_fit(m->name, sizeof m->name, path + from, n - from);
-}
-
 int plan_model_open(struct plan_model *m, const char *given, struct err *err)
 {
     *m = (struct plan_model){ .path = file_exists(given) ? given : NULL };
     struct buf warnings;
+    size_t n;
     buf_init(&warnings);
-    name_of(m, given);
+    const char *name = file_last_name(given, &n);
+    utf8_fit(m->name, sizeof m->name, name, n);
     const int rc = m->path ? read_files(m, given, &warnings, err) : published_config(&m->config, given, err);
     if (!rc && warnings.len)
         log_warn("%.*s", (int)(warnings.len - 1), warnings.data);

@@ -248,15 +248,11 @@ static char *name_of(const struct served_model_opts *o)
 {
     if (o->name)
         return mem_strdup(o->name);
-    size_t n = strlen(o->path);
-    while (n > 1 && o->path[n - 1] == '/')
-        n--;
-    size_t from = n;
-    while (from && o->path[from - 1] != '/')
-        from--;
-    if (n - from > 5 && !memcmp(o->path + n - 5, ".gguf", 5))
+    size_t n;
+    const char *name = file_last_name(o->path, &n);
+    if (n > 5 && !memcmp(name + n - 5, ".gguf", 5))
         n -= 5;
-    return mem_printf("%.*s", (int)(n - from), o->path + from);
+    return mem_printf("%.*s", (int)n, name);
 }
 
 static int check_name(const char *name, const char *option, struct err *err)

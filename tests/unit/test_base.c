@@ -718,6 +718,18 @@ static void bytes_that_are_no_utf8_are_replaced_one_by_one(void **state)
     }
 }
 
+static void the_last_name_of_a_path_is_found_with_and_without_a_slash_behind_it(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = { { "", "" }, { "/", "" }, { "///", "" }, { "a", "a" }, { "a/", "a" }, { "/a//", "a" }, { "a/b", "b" }, { "a/b.gguf///", "b.gguf" }, { "a/..", ".." } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n;
+        const char *name = file_last_name(cases[i][0], &n);
+        assert_int_equal(n, strlen(cases[i][1]));
+        assert_memory_equal(name, cases[i][1], n);
+    }
+}
+
 static void a_path_has_a_last_part_and_a_folder(void **state)
 {
     (void)state;
@@ -778,6 +790,7 @@ static void waits_end_so_many_seconds_from_now(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_name_of_a_path_is_found_with_and_without_a_slash_behind_it),
         cmocka_unit_test(a_path_has_a_last_part_and_a_folder),
         cmocka_unit_test_setup_teardown(a_temporary_folder_is_a_new_one_for_its_owner_alone, make_dir, remove_dir),
         cmocka_unit_test(waits_end_so_many_seconds_from_now),
