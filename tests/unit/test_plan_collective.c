@@ -1,6 +1,5 @@
 /* Exchanges between devices: edges first, then by hand on a round device, then what others measured. */
-#include <math.h>
-#include "../test.h"
+#include "../near.h"
 #include "base/buf.h"
 #include "data/csv.h"
 #include "plan/collective.h"
@@ -12,12 +11,7 @@ static const struct device round_device = {
     .name = "round", .link = 700e9, .link_pair = 100e9, .node = 8, .network = 10e9, .link_share = 1, .link_latency = 1e-6, .link_peers = 1e30,
 };
 
-static void near_to(double got, double want, const char *what)
-{
-    if (!(fabs(got - want) <= 1e-12 * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
-#define NEAR(got, want) near_to((got), (want), #got)
+#define NEAR(got, want) near_to((got), (want), 1e-12, #got)
 
 static void nobody_to_talk_to_and_nothing_to_say_take_no_time(void **state)
 {

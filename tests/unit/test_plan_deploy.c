@@ -1,14 +1,8 @@
 /* What answers cost by load: edges first, then sums that are worked out by hand. */
-#include <math.h>
-#include "../test.h"
+#include "../near.h"
 #include "plan/deploy.h"
 
-static void near_to(double got, double want, const char *what)
-{
-    if (!(fabs(got - want) <= 2e-9 * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
-#define NEAR(got, want) near_to((got), (want), #got)
+#define NEAR(got, want) near_to((got), (want), 2e-9, #got)
 
 static const struct deploy_work work = { 1000, 500 };
 static const struct deployment api = { .name = "api", .capacity = INFINITY, .usd_input = 0.5, .usd_output = 1 };     /* $0.001 a request */

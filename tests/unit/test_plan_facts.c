@@ -1,18 +1,12 @@
 /* What models are in numbers: edges and small ones by hand, then published models against what their makers say of them and against
  * formulas of another program's modules (tests/golden/plan_models.json, by tools/golden/plan_models.py). */
-#include <math.h>
 #include <sys/resource.h>
-#include "../test.h"
+#include "../near.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "plan/facts.h"
 #include "plan/published.h"
 
-static void near_to(double got, double want, double within, const char *what)
-{
-    if (!(fabs(got - want) <= within * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
 #define EQUAL(got, want) near_to((got), (want), 1e-15, #got)
 
 static void parse(struct config *c, const char *json)

@@ -1,16 +1,10 @@
 /* A step's price: layouts first, then what must hold of any price, then numbers of tools/golden/plan_price.py and of makers. */
-#include <math.h>
-#include "../test.h"
+#include "../near.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "plan/price.h"
 #include "plan/published.h"
 
-static void near_to(double got, double want, double within, const char *what)
-{
-    if (!(fabs(got - want) <= within * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
 #define NEAR(got, want) near_to((got), (want), 1e-12, #got)
 
 static struct config config_of(const char *name)

@@ -1,18 +1,12 @@
 /* What a product takes on an accelerator: edges first, then single tiles by hand, then measured products of others. */
 #include <float.h>
-#include <math.h>
-#include "../test.h"
+#include "../near.h"
 #include "plan/product.h"
 
 /* A round device: a unit does 1e12 operations a second, all of it reached, reads are free, nothing to launch. */
 static const struct product_device round_device = { 100e12, 1e30, 100, 1, 1, 0, 0, 8 };
 
-static void near_to(double got, double want, const char *what)
-{
-    if (!(fabs(got - want) <= 1e-12 * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
-#define NEAR(got, want) near_to((got), (want), #got)
+#define NEAR(got, want) near_to((got), (want), 1e-12, #got)
 
 static void one_tile_takes_the_time_of_the_least_tile_that_covers_it(void **state)
 {

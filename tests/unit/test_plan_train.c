@@ -1,8 +1,7 @@
 /* What training takes: impossible layouts and jobs first, then models by the papers' formulas (tests/golden/plan_train.json, by tools/golden/plan_train.py),
    then
  * what must hold for any model, the search, and iterations that others measured. */
-#include <math.h>
-#include "../test.h"
+#include "../near.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "plan/collective.h"
@@ -11,11 +10,6 @@
 
 static struct err err;
 
-static void near_to(double got, double want, double within, const char *what)
-{
-    if (!(fabs(got - want) <= within * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
 #define NEAR(got, want) near_to((got), (want), 1e-12, #got)
 
 static void model_of(struct train_model *m, const char *text)

@@ -1,6 +1,5 @@
 /* Distributions, intervals, adjusted p-values, paired counts: edges first, then published and computed values. */
-#include <math.h>
-#include "../test.h"
+#include "../near.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "eval/dist.h"
@@ -11,11 +10,6 @@
 
 static struct err err;
 
-static void near_to(double got, double want, double relative, const char *what)
-{
-    if (!(fabs(got - want) <= relative * fabs(want)))
-        fail_msg("%s: %.17g, expected %.17g", what, got, want);
-}
 #define NEAR(got, want, relative) near_to((got), (want), (relative), #got)
 
 /* ---- distributions ---- */
