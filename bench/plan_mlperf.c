@@ -425,7 +425,7 @@ static void tell_row(const struct row *r)
 
 static void tell_named(void)
 {
-    printf("\nnamed by the issue, fitted to all: within 15 %%?\n");
+    printf("\n8 MI300X and H100 of llama2-70b and mixtral, fitted to all: within 15 %%?\n");
     for (int i = 0; i < n_row; i++) {
         const struct row *r = &rows[i];
         const bool mi300x = !strcmp(r->device->key, "mi300x") && r->n == 8, h100 = !strcmp(r->device->key, "h100") && r->n == 8;

@@ -30,7 +30,7 @@ static void print_errors(const struct plan_history *h, const struct plan_error *
                        100 * e[j].bias, quantity(a, e[j].what, e[j].last->predicted), quantity(b, e[j].what, e[j].last->actual), e[j].last->when, e[j].last->model);
     }
     if (!n)
-        printf("nothing was predicted yet: lathe train and lathe serve leave here what they said beforehand and what then was\n");
+        printf("nothing was predicted yet: lathe train and lathe serve --foretell leave here what they said beforehand and what then was\n");
     if (h->n_bad)
         log_warn("%d %s of the history passed over; the first: %s", h->n_bad, h->n_bad == 1 ? "line" : "lines", h->bad.msg);
 }

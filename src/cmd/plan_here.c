@@ -40,7 +40,7 @@ static int measure(struct priced **out, const struct plan_model *m, const struct
 
 int plan_here(struct priced **out, struct serve_opts *o, struct device *d, const struct plan_model *m, enum number weights, bool as_files, struct err *err)
 {
-    static struct limits l;                  /* priced_here() may keep it */
+    static struct limits l;                  /* d->name stays its cpu */
     struct pool *pool;
     TRY(cmd_pool(&pool, err));
     TRY(limits_get(&l, pool, err));
@@ -49,7 +49,7 @@ int plan_here(struct priced **out, struct serve_opts *o, struct device *d, const
     d->fitted = "each kind of operation measured here, just now";
     o->n = 1, o->n_slot = o->n_slot > 0 ? o->n_slot : SLOTS, o->step_tokens = o->step_tokens > 0 ? o->step_tokens : STEP_TOKENS;
     o->cache_tokens = (double)o->n_slot * TEXT_TOKENS, o->stretch = PACE_STRETCH, o->spare = 0, o->runtime = 20e6;
-    const struct here_opts ho = { .type = type_of(weights), .cache = cache_of(o->cache), .step_tokens = o->step_tokens, .limits = &l };
+    const struct here_opts ho = { .type = type_of(weights), .cache = cache_of(o->cache), .limits = &l };
     TRY(measure(out, m, &ho, as_files, pool, err));
     o->priced = *out;
     return 0;

@@ -40,6 +40,8 @@ int plan_device_parse(struct plan_device *d, const char *text, const struct plan
     if (!strcmp(name, PLAN_HERE)) {
         if (d->count > 1)
             return ERR(err, USAGE, "--device '%.80s': there is one of this machine", text);
+        if (o->bandwidth != 1 || o->peak != 1 || o->weight_bits > 0 || o->host_s > 0)
+            return ERR(err, USAGE, "--device this is measured as it is: --bandwidth-times, --peak-times, --weight-bits and --host are of the others");
         d->device = (struct device){ .name = "this machine", .key = PLAN_HERE, .vendor = "", .target = "", .kind = "cpu", .memory = (double)mem_available() };
         d->count = 1;
     } else if (device_mode(&d->device, name, err) < 0) {

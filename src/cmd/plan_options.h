@@ -22,7 +22,6 @@ struct plan_options {
     bool train;
     double tokens, batch_tokens, imbalance;
     int64_t ctx, lora_rank, gradient_bytes;
-    const char *recompute;
     bool hide_experts;
     /* edge or cloud */
     bool versus;

@@ -12,19 +12,21 @@
 
 /* ---- what is computed in what ---- */
 
-/* Weights as the files have them, else bf16 where nothing is said; products in them where the device has a unit for that. */
+/* Weights as the files have them, else bf16 where nothing is said. */
 static int find_numbers(struct served_plan *p, const struct plan_model *m, const struct plan_options *o, struct err *err)
 {
     const bool files = !strcmp(o->weights, "auto") && m->file_bits > 0;
     TRY(plan_number_parse(&p->weights, o->weights, files && m->file_bits < 6 ? NUMBER_FP4 : files && m->file_bits < 12 ? NUMBER_INT8 : NUMBER_BF16, "weights", err));
     TRY(plan_number_parse(&p->cache, o->cache, NUMBER_BF16, "kv", err));
     p->bits = o->weight_bits > 0 ? o->weight_bits : files ? m->file_bits : 0;
-    p->compute = p->weights;
-    while (p->compute != NUMBER_F32 && !(p->device.device.peak[p->compute] > 0))
-        p->compute = p->compute == NUMBER_FP4 ? NUMBER_FP8 : p->compute == NUMBER_BF16 ? NUMBER_F32 : NUMBER_BF16;
-    if (p->compute == NUMBER_F32 && !(p->weights == NUMBER_F32 && p->device.device.peak[NUMBER_F32] > 0))
-        p->compute = NUMBER_BF16;        /* what device_peak() widens */
     return 0;
+}
+
+/* Products in the weights' type where the device has a unit for that, else in the next wider one; bf16 where only f32 is left, which device_peak() widens. */
+static enum number computed(const struct device *d, enum number weights)
+{
+    const enum number by = device_multiplied(d, weights);
+    return by == NUMBER_F32 && weights != NUMBER_F32 ? NUMBER_BF16 : by;
 }
 
 static int plan_one(struct served_plan *p, const char *text, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)
@@ -32,11 +34,12 @@ static int plan_one(struct served_plan *p, const char *text, const struct plan_m
     TRY(plan_device_parse(&p->device, text, o, err));
     p->idle = o->idle;
     TRY(find_numbers(p, m, o, err));
-    struct serve_opts so = { .weights = p->weights, .compute = p->compute, .cache = p->cache, .weight_bits = p->bits, .layout = { (int)o->tp, (int)o->ep, (int)o->pp, 0 },
+    struct serve_opts so = { .weights = p->weights, .cache = p->cache, .weight_bits = p->bits, .layout = { (int)o->tp, (int)o->ep, (int)o->pp, 0 },
                                    .n = p->device.count, .n_slot = (int)o->slots, .step_tokens = (int)o->step_tokens, .spare = -1, .runtime = -1, .host = o->host_s, .n_simulated = (int)o->requests };
     struct priced *here = NULL;
     if (!strcmp(p->device.device.key, PLAN_HERE))
         TRY(plan_here(&here, &so, &p->device.device, m, p->weights, !strcmp(o->weights, "auto"), err));
+    so.compute = p->compute = computed(&p->device.device, p->weights);
     const int rc = serve_plan(&p->plan, &m->config, &p->device.device, w, &so, &p->none);
     priced_free(here);
     p->n = rc < 0 ? 0 : p->plan.layout.tp * p->plan.layout.pp * p->plan.layout.dp;

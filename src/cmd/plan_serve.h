@@ -3,7 +3,6 @@
 #define CMD_PLAN_SERVE_H
 #include "cmd/plan_model.h"
 #include "cmd/plan_options.h"
-#include "plan/deploy.h"
 #include "plan/serve.h"
 
 /* One device's plan, or why there is none; idle: watts of a device that waits, of those of one that works. */

@@ -136,6 +136,13 @@ static const char *dominates(const struct deploy_cost *c)
     return words[best];
 }
 
+/* The load from which on b is no dearer than a; NAN: there is none, or b is cheaper at any load. */
+static double pays_from(const struct versus *v, int a, int b)
+{
+    const double even = deploy_break_even(&v->d[a], &v->d[b], &v->work, LEAST_RATE, v->most);
+    return even > LEAST_RATE ? even : (double)NAN;
+}
+
 /* With one assumption times a factor, of all that it is of. */
 static double break_even_if(const struct versus *v, int a, int b, enum deploy_assumption what, double factor)
 {
@@ -166,11 +173,10 @@ static void print_loads(const struct versus *v)
 static void print_pair(const struct versus *v, int a, int b)
 {
     char text[48], low[48], high[48];
-    double first;
-    const int n = deploy_crossings(&v->d[a], &v->d[b], &v->work, LEAST_RATE, v->most, &first, 1);
-    const double even = deploy_break_even(&v->d[a], &v->d[b], &v->work, LEAST_RATE, v->most);
-    if (!n || isnan(even) || even <= LEAST_RATE)
+    const double even = pays_from(v, a, b);
+    if (isnan(even))
         return;
+    const int n = deploy_crossings(&v->d[a], &v->d[b], &v->work, LEAST_RATE, v->most, NULL, 0);
     printf("%s is cheaper than %s from %s on%s\n", v->d[b].name, v->d[a].name, rate_words(text, even), n > 1 ? ", and at times below" : "");
     if (!v->o->explain)
         return;
@@ -235,12 +241,10 @@ static json_t *option_json(const struct versus *v, int k)
 
 static json_t *pair_json(const struct versus *v, int a, int b)
 {
-    const double even = deploy_break_even(&v->d[a], &v->d[b], &v->work, LEAST_RATE, v->most);
-    json_t *sensitivity = json_object();
-    if (isnan(even) || even <= LEAST_RATE) {
-        json_decref(sensitivity);
+    const double even = pays_from(v, a, b);
+    if (isnan(even))
         return NULL;
-    }
+    json_t *sensitivity = json_object();
     for (int i = 0; i < N_DEPLOY_ASSUMPTION; i++)
         json_object_set_new(sensitivity, deploy_assumption_name((enum deploy_assumption)i),
                             json_pack("[o, o]", number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 - BESIDE)), number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 + BESIDE))));
@@ -308,8 +312,8 @@ static int write_pairs(const struct versus *v, struct buf *b, struct err *err)
     TRY(buf_add_str(b, "<ul>", err));
     for (int i = 0; i < v->n; i++)
         for (int k = 0; k < v->n; k++) {
-            const double even = i == k ? (double)NAN : deploy_break_even(&v->d[i], &v->d[k], &v->work, LEAST_RATE, v->most);
-            if (isnan(even) || even <= LEAST_RATE)
+            const double even = i == k ? (double)NAN : pays_from(v, i, k);
+            if (isnan(even))
                 continue;
             TRY(buf_add_str(b, "<li>", err));
             TRY(html_str(b, v->d[k].name, err));

@@ -42,21 +42,27 @@ enum { STEPS = 4096 };
 
 static double step_rate(double from, double to, int i) { return i == STEPS ? to : from * pow(to / from, (double)i / STEPS); }
 
+/* Between low and high, where b is cheaper or not as `at_low` says of low, and is the other at high: the least rate above the change, to 1e-9. */
+static double change_between(const struct deployment *a, const struct deployment *b, const struct deploy_work *w, double low, double high, bool at_low)
+{
+    while (high / low > 1 + 1e-9) {
+        const double middle = sqrt(low * high);
+        *(cheaper(a, b, w, middle) == at_low ? &low : &high) = middle;
+    }
+    return high;
+}
+
 int deploy_crossings(const struct deployment *a, const struct deployment *b, const struct deploy_work *w, double from, double to, double *rate, int most)
 {
     int n = 0;
     bool before = cheaper(a, b, w, from);
     for (int i = 1; i <= STEPS; i++) {
-        double low = step_rate(from, to, i - 1), high = step_rate(from, to, i);
+        const double low = step_rate(from, to, i - 1), high = step_rate(from, to, i);
         const bool now = cheaper(a, b, w, high);
         if (now == before)
             continue;
-        while (high / low > 1 + 1e-9) {
-            const double middle = sqrt(low * high);
-            *(cheaper(a, b, w, middle) == before ? &low : &high) = middle;
-        }
         if (n < most)
-            rate[n] = high;
+            rate[n] = change_between(a, b, w, low, high, before);
         n++, before = now;
     }
     return n;
@@ -67,14 +73,9 @@ double deploy_break_even(const struct deployment *a, const struct deployment *b,
     if (!cheaper(a, b, w, to))
         return NAN;
     for (int i = STEPS - 1; i >= 0; i--) {
-        double low = step_rate(from, to, i), high = step_rate(from, to, i + 1);
-        if (cheaper(a, b, w, low))
-            continue;
-        while (high / low > 1 + 1e-9) {
-            const double middle = sqrt(low * high);
-            *(cheaper(a, b, w, middle) ? &high : &low) = middle;
-        }
-        return high;
+        const double low = step_rate(from, to, i);
+        if (!cheaper(a, b, w, low))
+            return change_between(a, b, w, low, step_rate(from, to, i + 1), false);
     }
     return from;
 }

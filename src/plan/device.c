@@ -18,13 +18,14 @@ static const struct device table[] = {
 #undef DEVICE
 };
 
-static const struct { const char *name; double bytes; enum number wider; } numbers[N_NUMBER] = {
-    [NUMBER_F32] = { "f32", 4, NUMBER_F32 }, [NUMBER_BF16] = { "bf16", 2, NUMBER_F32 }, [NUMBER_FP8] = { "fp8", 1, NUMBER_BF16 },
-    [NUMBER_INT8] = { "int8", 1, NUMBER_BF16 }, [NUMBER_FP4] = { "fp4", 0.5, NUMBER_FP8 },
+static const struct { const char *name; double bytes, bits; enum number wider; } numbers[N_NUMBER] = {
+    [NUMBER_F32] = { "f32", 4, 32, NUMBER_F32 }, [NUMBER_BF16] = { "bf16", 2, 16, NUMBER_F32 }, [NUMBER_FP8] = { "fp8", 1, 8 + 32. / (128 * 128), NUMBER_BF16 },
+    [NUMBER_INT8] = { "int8", 1, 8 + 16. / 4096, NUMBER_BF16 }, [NUMBER_FP4] = { "fp4", 0.5, 4.25, NUMBER_FP8 },
 };
 
 const char *number_name(enum number n) { return numbers[n].name; }
 double number_bytes(enum number n) { return numbers[n].bytes; }
+double number_bits(enum number n) { return numbers[n].bits; }
 int device_n(void) { return COUNT(table); }
 const struct device *device_at(int i) { return &table[i]; }
 
@@ -236,19 +237,18 @@ int device_mode(struct device *out, const char *name, struct err *err)
 
 /* ---- of products ---- */
 
-/* Which operands the device multiplies for these. */
-static enum number multiplied(const struct device *d, enum number what)
+enum number device_multiplied(const struct device *d, enum number what)
 {
     while (!d->peak[what] && what != numbers[what].wider)
         what = numbers[what].wider;
     return what;
 }
 
-double device_peak(const struct device *d, enum number what) { return d->peak[multiplied(d, what)]; }
+double device_peak(const struct device *d, enum number what) { return d->peak[device_multiplied(d, what)]; }
 
 struct product_device device_product(const struct device *d, enum number what)
 {
-    const enum number by = multiplied(d, what);
+    const enum number by = device_multiplied(d, what);
     const double mma = d->mma_of[by] ? d->mma_of[by] : d->mma;
     return (struct product_device){ d->peak[by] * number_bytes(what) / 2, d->bandwidth, d->units, mma, d->reach, d->launch, d->tile, d->ridge };
 }

@@ -17,6 +17,7 @@
 enum number { NUMBER_F32, NUMBER_BF16, NUMBER_FP8, NUMBER_INT8, NUMBER_FP4, N_NUMBER };
 const char *number_name(enum number);        /* "f32", "bf16", "fp8", "int8", "fp4" */
 double number_bytes(enum number);            /* of an element, without scales: 4, 2, 1, 1, 0.5 */
+double number_bits(enum number);             /* of one in memory with its scales: fp8 by blocks of 128 x 128, int8 by rows, fp4 by blocks of 32 (MXFP4) */
 
 struct device {
     const char *name, *key, *aliases;        /* "H100 SXM", "h100", other names with | between */
@@ -50,8 +51,10 @@ const struct device *device_find(const char *name, struct err *err);
  * NPS4 with CPX only.  Without a colon *out is the row itself.  ERR_NOTFOUND, or ERR_USAGE for a mode that the device does not have (which it has). */
 int device_mode(struct device *out, const char *name, struct err *err);
 
-/* Operations a second on such operands.  Where the device has no unit for them they are widened, and the peak is that of the next wider ones that it
- * has: fp4 fp8 bf16 f32, int8 bf16 f32.  Never 0. */
+/* What the device multiplies for such operands.  Where it has no unit for them they are widened to the next wider ones that it has: fp4 fp8 bf16 f32, int8
+ * bf16 f32. */
+enum number device_multiplied(const struct device *d, enum number what);
+/* Operations a second of these.  Never 0. */
 double device_peak(const struct device *d, enum number what);
 /* For product_seconds(.., number_bytes(what)): operands are read as what they are and multiplied at device_peak(). */
 struct product_device device_product(const struct device *d, enum number what);

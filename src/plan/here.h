@@ -17,7 +17,6 @@ struct here_opts {
     const struct weight_type *types;     /* of the model's list of weights (weights_types()); NULL: matrices are of `type`, embedding and head too */
     enum cpu_type type;
     enum dtype cache;                    /* of keys and values: F32, BF16, I8 */
-    int step_tokens;                     /* rows of a prompt in a step at most; 0: 512 */
     const struct limits *limits;         /* for the roofline of here_rows(); NULL: none */
 };
 struct here;

@@ -47,10 +47,7 @@ static int append(const char *path, const char *line, struct err *err)
 
 static int make_folder_of(const char *path, struct err *err)
 {
-    const char *slash = strrchr(path, '/');
-    if (!slash || slash == path)
-        return 0;
-    char *dir = mem_printf("%.*s", (int)(slash - path), path);
+    char *dir = file_parent(path);
     const int rc = dir ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory for a path");
     mem_free(dir);
     return rc;

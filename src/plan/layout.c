@@ -41,9 +41,14 @@ static void list_possible(const struct config *c, const struct layout *l, bool e
     }
 }
 
+struct layout layout_ones(const struct layout *l)
+{
+    return (struct layout){ at_least_one(l->tp), at_least_one(l->ep), at_least_one(l->pp), at_least_one(l->dp) };
+}
+
 int layout_check(const struct config *c, const struct layout *given, struct err *err)
 {
-    const struct layout l = { at_least_one(given->tp), at_least_one(given->ep), at_least_one(given->pp), at_least_one(given->dp) };
+    const struct layout l = layout_ones(given);
     char possible[200];
     const int each[] = { given->tp, given->ep, given->pp, given->dp };
     for (int i = 0; i < 4; i++)

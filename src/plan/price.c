@@ -26,12 +26,6 @@ struct priced {
     double *body, *head;                /* seconds at each point, of what all rows and of what rows with logits go through */
 };
 
-double number_bits(enum number n)
-{
-    static const double bits[N_NUMBER] = { [NUMBER_F32] = 32, [NUMBER_BF16] = 16, [NUMBER_FP8] = 8 + 32. / (128 * 128), [NUMBER_INT8] = 8 + 16. / 4096, [NUMBER_FP4] = 4.25 };
-    return bits[n];
-}
-
 /* ---- one item at so many rows ---- */
 
 struct cost_of { double seconds, flops, bytes, sent, roofline; };
@@ -239,11 +233,9 @@ double priced_work_bytes(const struct priced *p, double rows, double n_logits)
 
 /* ---- making ---- */
 
-static int one(int n) { return n > 0 ? n : 1; }
-
 static void complete(struct price_opts *o)
 {
-    o->layout = (struct layout){ one(o->layout.tp), one(o->layout.ep), one(o->layout.pp), one(o->layout.dp) };
+    o->layout = layout_ones(&o->layout);
     double *const bits[] = { &o->bits.experts, &o->bits.matrices, &o->bits.ends, &o->bits.vectors };
     for (int i = 0; i < 4; i++)
         if (!(*bits[i] > 0))

@@ -21,6 +21,7 @@
 /* Devices of a replica: tp * pp.  tp divides heads and MLPs; heads of keys and values are copied where there are fewer than tp.  ep divides experts: within the
  * tp group where it divides tp (each is then in tp / ep parts), else over ep = tp * m devices of m replicas that step together.  dp: replicas.  0 counts as 1. */
 struct layout { int tp, ep, pp, dp; };
+struct layout layout_ones(const struct layout *l);       /* 1 for each that is not above 0 */
 /* Can it be?  ERR_USAGE with what is possible. */
 int layout_check(const struct config *c, const struct layout *l, struct err *err);
 
@@ -35,8 +36,6 @@ struct price_opts {
     double host;                             /* seconds of a step beside the device's */
     int rows_most;                           /* rows of a step that are interpolated; beyond, extrapolated.  0: 16384 */
 };
-/* Bits of a number in memory, scales included: fp8 by blocks of 128 x 128, int8 by rows, fp4 by blocks of 32 (MXFP4). */
-double number_bits(enum number n);
 
 struct priced;
 /* ERR_USAGE: an impossible layout.  ERR_UNSUPPORTED: no decoder, or one with a head for classes; a layout over devices that nothing joins.  c must be valid; it, o and d are copied. */
@@ -54,7 +53,7 @@ struct price_row {
     double flops, bytes, sent;       /* operations, bytes read and written, bytes given to a collective */
     double seconds, roofline;        /* roofline: the larger of operations at peak and bytes at the data sheet's bandwidth; bytes sent at the link's */
 };
-/* Up to `most` rows, whose seconds add up to priced_seconds() less opts.host, to what is interpolated; returns how many there are. */
+/* Up to `most` rows, returns how many.  The seconds of all there are add up to priced_seconds() less opts.host, to what is interpolated. */
 int priced_rows(const struct priced *p, const struct step_load *s, struct price_row *rows, int most);
 
 /* Of the device that has most. */

@@ -1,8 +1,7 @@
 #include "plan/recorded.h"
 #include <limits.h>
 #include "base/mem.h"
-
-#define TOKENS_MAX 10000000
+#include "plan/workload.h"
 
 struct reading { struct recorded *out; int cap; int64_t first; };
 
@@ -10,7 +9,7 @@ static int add(void *ctx, const struct event *ev, struct err *err)
 {
     struct reading *r = ctx;
     struct recorded *o = r->out;
-    if (ev->prompt_tokens < 1 || ev->answer_tokens < 1 || ev->prompt_tokens > TOKENS_MAX || ev->answer_tokens > TOKENS_MAX) {
+    if (ev->prompt_tokens < 1 || ev->answer_tokens < 1 || ev->prompt_tokens > LENGTH_MOST || ev->answer_tokens > LENGTH_MOST) {
         o->left_out++;
         return 0;
     }

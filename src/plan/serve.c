@@ -90,12 +90,13 @@ int serve_capacity(double *rate, const struct workload *w, const struct sim_limi
 
 static void defaults(struct serve_opts *o, const struct serve_opts *given)
 {
+    const int dp = given->layout.dp;
     *o = *given;
     o->n = o->n > 0 ? o->n : 1;
     o->step_tokens = o->step_tokens > 0 ? o->step_tokens : SERVE_STEP;
     o->spare = o->spare < 0 ? SERVE_SPARE : o->spare, o->runtime = o->runtime < 0 ? SERVE_RUNTIME : o->runtime;
-    o->layout.tp = o->layout.tp > 0 ? o->layout.tp : 1, o->layout.pp = o->layout.pp > 0 ? o->layout.pp : 1, o->layout.ep = o->layout.ep > 0 ? o->layout.ep : 1;
-    if (o->layout.dp <= 0)
+    o->layout = layout_ones(&o->layout);
+    if (dp <= 0)
         o->layout.dp = o->n / (o->layout.tp * o->layout.pp);
 }
 
@@ -188,7 +189,6 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
     out->step_seconds = priced_seconds(e->p, &out->step);
     out->n_row = priced_rows(e->p, &out->step, out->row, SERVE_ROWS);
-    out->n_row = out->n_row < SERVE_ROWS ? out->n_row : SERVE_ROWS;
     for (int i = 0; i < out->n_row; i++)
         out->bound += out->row[i].roofline;
     return 0;
@@ -265,7 +265,8 @@ static int nothing_fits(const struct search *s, struct err *err)
         return misses(&s->nearest, &s->nearest_layout, s->d, err);
     if (s->o->layout.tp > (s->d->node > 1 ? s->d->node : 1))
         return ERR(err, USAGE, "tp %d, expected at most the %d devices of a node of %s", s->o->layout.tp, s->d->node > 1 ? s->d->node : 1, s->d->name);
-    const struct layout asked = { s->o->layout.tp > 0 ? s->o->layout.tp : 1, s->o->layout.ep, s->o->layout.pp, 1 };
+    struct layout asked = layout_ones(&s->o->layout);
+    asked.dp = 1;
     TRY(layout_check(s->c, &asked, err));
     return ERR(err, USAGE, "%d devices are not whole replicas of any layout that is possible for this model", s->o->n);
 }

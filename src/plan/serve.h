@@ -1,8 +1,7 @@
 /* serve.h - what a model on so many devices can serve: which layout fits, how many requests a second keep the targets, and what users then see.
  *
  * Steps are priced by plan/price.h and played by plan/simulate.h, so answers are those of this program's scheduler on a device's kernels.  A layout
- * makes replicas of tp * pp devices; each gets an equal share of the requests, at random.  Of pp stages one batch is under way (its steps take
- * all stages), or pp of them, each with its share of slots and cache, where that serves more.
+ * makes replicas of tp * pp devices; each gets an equal share of the requests, at random.  Of pp stages one batch is under way: its steps take all stages.
  *
  * Any thread.  SI units. */
 #ifndef PLAN_SERVE_H
@@ -22,7 +21,7 @@ struct serve_opts {
     enum number weights, compute, cache;
     double weight_bits;          /* as price_opts' */
     struct layout layout;        /* tp, pp, ep 0: chosen; dp is what is left */
-    int n;                       /* devices */
+    int n;                       /* devices; 0: as many as w's rate takes, or one replica of those that serve most each where w has none */
     int n_slot, step_tokens;     /* of a replica; 0: as above */
     double spare, runtime;       /* < 0: as above */
     double host;                 /* seconds of a step beside the device's */
@@ -48,7 +47,7 @@ struct serve_plan {
 };
 
 /* The layout of o->n devices that serves most within w's targets; among equals the one of fewest devices a replica.  w's rate: the load that is simulated; 0: the
- * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: more than SERVE_REPLICAS.  ERR_NOMEM: no layout fits, with how much the best misses and what would fit. */
+ * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: more than SERVE_REPLICAS.  ERR_NOMEM: no layout fits, with how much the best misses. */
 int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);
 /* One layout (o->layout, all of it), as above. */
 int serve_plan_layout(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);

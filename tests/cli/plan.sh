@@ -17,7 +17,7 @@ done
 # training: memory and time by part, and what cannot be
 lathe plan llama-3-8b --train --device h100:8 --tokens 15e12 --explain | grep -o -E '^8 x H100 SXM|^  tp [0-9]+|a step|weights [0-9.]+ GB|how sure|^  or tp' | sort | uniq -c
 lathe plan llama-3-70b --train --device mi300x --lora-rank 16 --batch-tokens 65536 --json | grep -c '"watt_hours"\|"step_parts"\|"recompute"'
-for what in "--train" "--train --device h100:1" "--train --device h100:0" "--train --device h1000" "--train --device this" "--train --device mi300x:cxp" "--train --device h100 --weights int8" "--train --device h100:2000"; do
+for what in "--train" "--train --device h100:1" "--train --device h100:0" "--train --device h1000" "--train --device this" "--train --device mi300x:cxp" "--train --device h100 --weights int8" "--train --device h100:2000" "--device this --bandwidth-times 2"; do
     # shellcheck disable=SC2086
     lathe plan llama-3-70b $what 2>&1
     echo "exit code $?"
