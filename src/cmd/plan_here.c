@@ -12,10 +12,18 @@
 #define TEXT_TOKENS 1024
 #define STEP_TOKENS 512
 
+/* Its integers are q8_0; it has q4_0 where accelerators have fp4, and no fp8. */
 static enum cpu_type type_of(enum number n)
 {
-    static const enum cpu_type types[N_NUMBER] = { [NUMBER_F32] = TYPE_F32, [NUMBER_BF16] = TYPE_BF16, [NUMBER_FP8] = TYPE_Q8_0, [NUMBER_INT8] = TYPE_Q8_0, [NUMBER_FP4] = TYPE_Q4_0 };
+    static const enum cpu_type types[N_NUMBER] = { [NUMBER_F32] = TYPE_F32, [NUMBER_BF16] = TYPE_BF16, [NUMBER_INT8] = TYPE_Q8_0, [NUMBER_FP4] = TYPE_Q4_0 };
     return types[n];
+}
+
+static int check_numbers(enum number weights, bool as_files, enum number cache, struct err *err)
+{
+    if (weights == NUMBER_FP8 && !as_files)
+        return ERR(err, UNSUPPORTED, "--weights fp8: this machine has no such products, expected f32, bf16, int8 (q8_0) or fp4 (q4_0)");
+    return cache == NUMBER_FP8 ? ERR(err, UNSUPPORTED, "--kv fp8: on this machine keys and values are kept as f32, bf16 or int8") : 0;
 }
 
 static enum dtype cache_of(enum number n) { return n == NUMBER_F32 ? DT_F32 : n == NUMBER_BF16 ? DT_BF16 : DT_I8; }
@@ -42,6 +50,7 @@ int plan_here(struct priced **out, struct serve_opts *o, struct device *d, const
 {
     static struct limits l;                  /* d->name stays its cpu */
     struct pool *pool;
+    TRY(check_numbers(weights, as_files, o->cache, err));
     TRY(cmd_pool(&pool, err));
     TRY(limits_get(&l, pool, err));
     log_info("measuring this machine for this model");

@@ -18,6 +18,8 @@ static int find_numbers(struct served_plan *p, const struct plan_model *m, const
     const bool files = !strcmp(o->weights, "auto") && m->file_bits > 0;
     TRY(plan_number_parse(&p->weights, o->weights, files && m->file_bits < 6 ? NUMBER_FP4 : files && m->file_bits < 12 ? NUMBER_INT8 : NUMBER_BF16, "weights", err));
     TRY(plan_number_parse(&p->cache, o->cache, NUMBER_BF16, "kv", err));
+    if (p->cache == NUMBER_FP4)
+        return ERR(err, UNSUPPORTED, "--kv fp4: no engine that is planned for keeps keys and values so, expected auto, f32, bf16, fp8 or int8");
     p->bits = o->weight_bits > 0 ? o->weight_bits : files ? m->file_bits : 0;
     return 0;
 }

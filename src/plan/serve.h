@@ -14,7 +14,7 @@
 #define SERVE_SLOTS 1024         /* texts under way at most of a replica, where nothing else is said */
 #define SERVE_STEP 8192          /* rows of a step at most (vLLM's max_num_batched_tokens on such devices) */
 #define SERVE_REPLICAS 16384     /* at most */
-#define SERVE_ROWS 64            /* kinds of kernels of a model at most */
+#define SERVE_ROWS 96            /* kinds of kernels of a model at most */
 #define SERVE_GOOD 0.99          /* share of requests that keep the targets, for a load that is kept */
 
 struct serve_opts {

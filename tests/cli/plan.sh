@@ -31,7 +31,7 @@ echo '2023-11-16 18:15:51,12' >> trace.csv
 # edge or cloud
 lathe plan llama-3-8b --device h100 --device rtx-4090=1800 --api mine=0.5:1.5 --weights fp8 --requests 200 --versus --html page.html 2>/dev/null | grep -E -o '^mine|\(bought\)|GeForce RTX 4090 is cheaper than mine' | sort | uniq -c
 grep -c '<svg' page.html
-for what in "--workload trace.csv" "--workload chess" "--workload recorded:nowhere" "--prompt ten" "--rate 1 --users 2" "--ttft 1 --e2e 0.5" "--kv fp5" "--tp 3" "--tp 16" "--rate 1e8" "--html x.html" "--versus --train" "--requests 1 --users 11" "--versus --api 1" "--versus --device orin-nano" "--device h100=free"; do
+for what in "--workload trace.csv" "--workload chess" "--workload recorded:nowhere" "--prompt ten" "--rate 1 --users 2" "--ttft 1 --e2e 0.5" "--kv fp5" "--kv fp4" "--device this --weights fp8" "--device this --kv fp8" "--tp 3" "--tp 16" "--rate 1e8" "--html x.html" "--versus --train" "--requests 1 --users 11" "--versus --api 1" "--versus --device orin-nano" "--device h100=free"; do
     # shellcheck disable=SC2086
     lathe plan llama-3-8b --device h100:8 $what 2>&1 >/dev/null
     echo "exit code $?"
