@@ -12,7 +12,7 @@
     X(USAGE, "usage", "the caller's options or configuration are wrong")              \
     X(FORMAT, "format", "a file or message does not follow its format")               \
     X(RANGE, "range", "a value or size lies outside what is supported")               \
-    X(NOMEM, "nomem", "memory ran out, or a plan does not fit")                        \
+    X(NOMEM, "nomem", "memory ran out, or what is asked for takes more than there is") \
     X(IO, "io", "the operating system refused a read, write or other call")           \
     X(NOTFOUND, "notfound", "a named thing does not exist")                           \
     X(CORRUPT, "corrupt", "stored data differ from their checksum")                   \
@@ -21,7 +21,8 @@
     X(NUMERIC, "numeric", "a computation gave values that are not finite")            \
     X(STOPPED, "stopped", "the user or the system asked to stop")                     \
     X(GATE, "gate", "a quality gate said no")                                          \
-    X(REFUSED, "refused", "a chat template refused the messages, in its own words")
+    X(REFUSED, "refused", "a chat template refused the messages, in its own words")  \
+    X(NOFIT, "nofit", "a model fits on none of the devices that a plan is for")
 
 enum {
     ERR_NONE = 0,

@@ -45,7 +45,7 @@ static int plan_one(struct served_plan *p, const char *text, const struct plan_m
     const int rc = serve_plan(&p->plan, &m->config, &p->device.device, w, &so, &p->none);
     priced_free(here);
     p->n = rc < 0 ? 0 : p->plan.layout.tp * p->plan.layout.pp * p->plan.layout.dp;
-    return rc == ERR_NOMEM || rc >= 0 ? 0 : err_code(err_set(err, rc, __FILE__, __LINE__, "--device %s: %s", text, p->none.msg), rc);
+    return rc == ERR_NOFIT || rc >= 0 ? 0 : err_code(err_set(err, rc, __FILE__, __LINE__, "--device %s: %s", text, p->none.msg), rc);
 }
 
 int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)

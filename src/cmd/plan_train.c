@@ -107,14 +107,14 @@ static int best_of(struct train_plan *p, const struct train_model *m, const stru
 {
     if (d->count)
         return plan_train_best(p, SHOWN, m, job, &d->device, d->count, err);
-    int rc = ERR_NOMEM;
-    for (d->count = 1; rc == ERR_NOMEM && d->count <= 1024; d->count *= 2) {
+    int rc = ERR_NOFIT;
+    for (d->count = 1; rc == ERR_NOFIT && d->count <= 1024; d->count *= 2) {
         struct err now;
         rc = plan_train_best(p, SHOWN, m, job, &d->device, d->count, &now);
         if (rc >= 0)
             return rc;
-        if (d->count > 1 && rc != ERR_NOMEM)     /* more are not possible at all: what is missing on fewer is the reason */
-            return ERR_NOMEM;
+        if (d->count > 1 && rc != ERR_NOFIT)     /* more are not possible at all: what is missing on fewer is the reason */
+            return ERR_NOFIT;
         *err = now;
     }
     return rc;

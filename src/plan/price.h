@@ -17,13 +17,7 @@
 #include "model/config.h"
 #include "plan/device.h"
 #include "plan/facts.h"
-
-/* Devices of a replica: tp * pp.  tp divides heads and MLPs; heads of keys and values are copied where there are fewer than tp.  ep divides experts: within the
- * tp group where it divides tp (each is then in tp / ep parts), else over ep = tp * m devices of m replicas that step together.  dp: replicas.  0 counts as 1. */
-struct layout { int tp, ep, pp, dp; };
-struct layout layout_ones(const struct layout *l);       /* 1 for each that is not above 0 */
-/* Can it be?  ERR_USAGE with what is possible. */
-int layout_check(const struct config *c, const struct layout *l, struct err *err);
+#include "plan/layout.h"
 
 /* Of one replica.  keys: that one row sees on average, itself too. */
 struct step_load { double prompt_rows, prompt_keys, decode_rows, decode_keys; };

@@ -103,7 +103,7 @@ static void defaults(struct serve_opts *o, const struct serve_opts *given)
 static int misses(const struct serve_memory *m, const struct layout *l, const struct device *d, struct err *err)
 {
     char a[32], b[32], c[32], e[32], f[32];
-    return ERR(err, NOMEM, "%d x %s (tp %d, pp %d) has %s each, and weights take %s, a step %s, the runtime and what is left free %s: %s are missing", l->tp * l->pp, d->name, l->tp, l->pp,
+    return ERR(err, NOFIT, "%d x %s (tp %d, pp %d) has %s each, and weights take %s, a step %s, the runtime and what is left free %s: %s are missing", l->tp * l->pp, d->name, l->tp, l->pp,
                fmt_bytes(a, m->all), fmt_bytes(b, m->weights), fmt_bytes(c, m->work), fmt_bytes(e, m->runtime + m->spare), fmt_bytes(f, -m->cache));
 }
 

@@ -47,7 +47,8 @@ struct serve_plan {
 };
 
 /* The layout of o->n devices that serves most within w's targets; among equals the one of fewest devices a replica.  w's rate: the load that is simulated; 0: the
- * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: more than SERVE_REPLICAS.  ERR_NOMEM: no layout fits, with how much the best misses. */
+ * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: more than SERVE_REPLICAS.  ERR_NOFIT: no layout fits, with how much the best misses.
+ * ERR_NOMEM: none to plan with. */
 int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);
 /* One layout (o->layout, all of it), as above. */
 int serve_plan_layout(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);

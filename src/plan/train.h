@@ -93,7 +93,7 @@ int plan_train(struct train_plan *out, const struct train_model *m, const struct
                struct err *err);
 
 /* Layouts of n devices, 1 to 1024, that fit, the fastest first, at most `most` of them; returns how many.  Tensor groups stay within a node.
- * ERR_NOMEM: none fits; the message says which comes nearest and by how much it misses. */
+ * ERR_NOFIT: none fits; the message says which comes nearest and by how much it misses. */
 int plan_train_best(struct train_plan *out, int most, const struct train_model *m, const struct train_job *job, const struct device *d, int n, struct err *err);
 
 #endif

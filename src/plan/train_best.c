@@ -127,7 +127,7 @@ static int nothing_fits(const struct search *s, int n, struct err *err)
     const int more = enough(s, n);
     char would[64];
     snprintf(would, sizeof would, more ? "%d devices would do" : "nor on as many as %d", more ? more : DEVICES_MAX);
-    return ERR(err, NOMEM, "it fits on %d %s in no layout: tp %d, pp %d, dp %d, ep %d, ZeRO %d comes nearest with %.1f of %.1f GB in each device, "
+    return ERR(err, NOFIT, "it fits on %d %s in no layout: tp %d, pp %d, dp %d, ep %d, ZeRO %d comes nearest with %.1f of %.1f GB in each device, "
                "%.1f too much (weights %.1f, gradients %.1f, optimiser %.1f, activations %.1f, workspace %.1f); %s",
                n, s->d->name, p->layout.tp, p->layout.pp, p->layout.dp, p->layout.ep, p->layout.zero, p->bytes / G, s->d->memory / G,
                (p->bytes - s->d->memory) / G, p->memory[TRAIN_MEMORY_WEIGHTS] / G, p->memory[TRAIN_MEMORY_GRADIENTS] / G,

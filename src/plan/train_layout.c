@@ -2,27 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "plan/layout.h"
 #include "plan/train_parts.h"
-
-/* "1, 2, 4" of the numbers up to `most` that `ok` allows. */
-static const char *possible(char out[128], const struct config *c, int most, bool (*ok)(const struct config *, int))
-{
-    size_t n = 0;
-    out[0] = 0;
-    for (int i = 1; i <= most && n < 100; i++)
-        if (ok(c, i))
-            n += (size_t)snprintf(out + n, 128 - n, "%s%d", n ? ", " : "", i);
-    return out;
-}
-
-/* Fewer heads of keys and values than devices: each then has a copy of one. */
-static bool tp_ok(const struct config *c, int tp)
-{
-    const bool kv = c->kv_rank || c->n_kv_head % tp == 0 || tp % c->n_kv_head == 0;
-    return c->n_head % tp == 0 && kv && c->d_ff % tp == 0 && c->d_ff_shared % tp == 0;
-}
-static bool pp_ok(const struct config *c, int pp) { return pp <= c->n_layer; }
-static bool ep_ok(const struct config *c, int ep) { return c->n_expert ? c->n_expert % ep == 0 : ep == 1; }
 
 int train_layout_check_counts(const struct train_layout *l, struct err *err)
 {
@@ -69,8 +50,6 @@ static int check_pipeline(const struct train_case *c, struct err *err)
 {
     const struct train_layout *l = c->l;
     const int layers = c->m->config.n_layer;
-    if (!pp_ok(&c->m->config, l->pp))
-        return ERR(err, USAGE, "pp %d, but there are %d layers: 1 to %d are possible", l->pp, layers, layers);
     if (l->interleave == 1)
         return 0;
     if (l->pp == 1)
@@ -92,26 +71,13 @@ static int check_pipeline(const struct train_case *c, struct err *err)
 int train_layout_check(const struct train_case *c, struct err *err)
 {
     const struct train_layout *l = c->l;
-    const struct config *k = &c->m->config;
-    char some[128];
     TRY(train_job_check(c->job, err));
     TRY(train_devices_check(c->d, (double)l->tp * l->pp * l->dp, err));
-    if (!tp_ok(k, l->tp))
-        return ERR(err, USAGE, "tp %d does not divide %d heads, %d heads of keys and values and %d numbers inside the %s: %s are possible", l->tp, k->n_head,
-                   k->n_kv_head, k->d_ff ? k->d_ff : k->d_ff_shared, k->d_ff ? "MLP" : "shared experts", possible(some, k, k->n_head, tp_ok));
-    if (k->n_expert && l->ep == 1 && k->d_ff_expert % l->tp)
-        return ERR(err, USAGE, "tp %d does not divide %d numbers inside an expert: another tp, or ep of 2 or more, which keeps experts whole", l->tp,
-                   k->d_ff_expert);
+    TRY(layout_check_train(&c->m->config, &(struct layout){ l->tp, l->ep, l->pp, l->dp }, err));
     if (l->sequence && l->tp == 1)
-        return ERR(err, USAGE, "the stream is divided between tp devices, but tp is 1: without sequence, or with tp of %s",
-                   possible(some, k, k->n_head, tp_ok));
+        return ERR(err, USAGE, "the stream is divided between tp devices, but tp is 1: without sequence, or with tp of 2 or more");
     if (l->sequence && c->job->ctx % l->tp)
         return ERR(err, USAGE, "sequences of %d tokens are not divided by tp %d: without sequence, or another ctx", c->job->ctx, l->tp);
-    if (!ep_ok(k, l->ep))
-        return ERR(err, USAGE, "ep %d, but there are %d experts: %s possible", l->ep, k->n_expert,
-                   k->n_expert ? possible(some, k, k->n_expert, ep_ok) : "only 1 is");
-    if (l->tp * l->dp % l->ep)
-        return ERR(err, USAGE, "ep %d does not divide the %d devices of a stage (tp %d, dp %d)", l->ep, l->tp * l->dp, l->tp, l->dp);
     if (l->ep > 1 && l->tp > 1 && !l->sequence)
         return ERR(err, USAGE, "with ep %d and tp %d each device would send the same rows to experts: with sequence, or one of the two 1", l->ep, l->tp);
     if (l->zero > 3 || (l->zero >= 2 && l->pp > 1))

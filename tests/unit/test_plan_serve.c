@@ -39,7 +39,7 @@ static void a_model_that_fits_nowhere_says_by_how_much(void **state)
     struct serve_opts o = usual;
     struct serve_plan p;
     o.n = 2;
-    assert_int_equal(serve_plan(&p, &c, device("h100"), &w, &o, &err), ERR_NOMEM);
+    assert_int_equal(serve_plan(&p, &c, device("h100"), &w, &o, &err), ERR_NOFIT);
     assert_non_null(strstr(err.msg, "are missing"));
     assert_non_null(strstr(err.msg, "H100"));
 }

@@ -56,17 +56,17 @@ static void impossible_layouts_name_those_that_are_possible(void **state)
     model_of(&dense, LLAMA), model_of(&moe, MOE);
     const struct { const struct train_model *m; struct train_layout l; double batch; const char *words; } cases[] = {
         { &dense, { 3, 1, 1, 1, 1, 0, 1, false, 0, 0 }, 64,
-            "tp 3 does not divide 4 heads, 2 heads of keys and values and 256 numbers inside the MLP: 1, 2, 4 are possible" },
-        { &dense, { 1, 13, 1, 1, 1, 0, 1, false, 0, 0 }, 64, "there are 12 layers: 1 to 12 are possible" },
+            "3 devices are to divide each layer, but it has 4 heads, 2 of keys and values and 256 numbers inside its MLP; possible: 1, 2, 4" },
+        { &dense, { 1, 13, 1, 1, 1, 0, 1, false, 0, 0 }, 64, "13 stages of a pipeline for 12 layers; possible: 1 to 12" },
         { &dense, { 1, 3, 1, 1, 3, 0, 1, false, 0, 0 }, 63, "with pp 3 possible: 1, 2, 4" },
         { &dense, { 1, 5, 1, 1, 2, 0, 1, false, 0, 0 }, 64, "with pp 5 possible: 1" },
         { &dense, { 1, 4, 1, 1, 3, 0, 1, false, 0, 0 }, 63, "micro-batches in multiples of pp 4, but there are 63" },
         { &dense, { 1, 1, 1, 1, 2, 0, 1, false, 0, 0 }, 64, "with pp 1 only 1 is possible" },
-        { &dense, { 1, 1, 8, 8, 1, 0, 1, false, 0, 0 }, 64, "there are 0 experts: only 1 is possible" },
-        { &moe, { 1, 1, 6, 6, 1, 0, 1, false, 0, 0 }, 64, "there are 8 experts: 1, 2, 4, 8 possible" },
-        { &moe, { 1, 1, 2, 4, 1, 0, 1, false, 0, 0 }, 64, "ep 4 does not divide the 2 devices of a stage" },
+        { &dense, { 1, 1, 8, 8, 1, 0, 1, false, 0, 0 }, 64, "none; expected ep 1" },
+        { &moe, { 1, 1, 6, 6, 1, 0, 1, false, 0, 0 }, 64, "8 experts, with tp 1 and dp 6; possible: 1, 2" },
+        { &moe, { 1, 1, 2, 4, 1, 0, 1, false, 0, 0 }, 64, "4 devices are to divide 8 experts, with tp 1 and dp 2; possible: 1, 2" },
         { &moe, { 2, 1, 2, 4, 1, 0, 1, false, 0, 0 }, 64, "with sequence, or one of the two 1" },
-        { &dense, { 1, 1, 1, 1, 1, 0, 1, true, 0, 0 }, 64, "with tp of 1, 2, 4" },
+        { &dense, { 1, 1, 1, 1, 1, 0, 1, true, 0, 0 }, 64, "with tp of 2 or more" },
         { &dense, { 1, 2, 2, 1, 1, 2, 1, false, 0, 0 }, 64, "0 and 1 are possible" },
         { &dense, { 1, 1, 2, 1, 1, 4, 1, false, 0, 0 }, 64, "0 to 3 are possible" },
         { &dense, { 1, 1, 16, 1, 1, 0, 8, false, 0, 0 }, 64, "128 sequences a step, but a batch has 64: fewer copies, or a larger batch" },
@@ -489,12 +489,12 @@ static void what_fits_nowhere_says_by_how_much_and_what_would_do(void **state)
     const struct train_job job = { .batch = 1024, .compute = NUMBER_BF16 };
     model_of(&m, LLAMA);
     small.memory = 1.085e9;                              /* the runtime takes 1.074 */
-    assert_int_equal(plan_train_best(&p, 1, &m, &job, &small, 1, &err), ERR_NOMEM);
+    assert_int_equal(plan_train_best(&p, 1, &m, &job, &small, 1, &err), ERR_NOFIT);
     if (!strstr(err.msg, "fits on 1 H100 SXM in no layout") || !strstr(err.msg, "comes nearest with") || !strstr(err.msg, "too much")
         || !strstr(err.msg, "devices would do"))
         fail_msg("%s", err.msg);
     small.memory = 1e9;
-    assert_int_equal(plan_train_best(&p, 1, &m, &job, &small, 1, &err), ERR_NOMEM);
+    assert_int_equal(plan_train_best(&p, 1, &m, &job, &small, 1, &err), ERR_NOFIT);
     assert_non_null(strstr(err.msg, "nor on as many as 1024"));
     assert_int_equal(plan_train_best(&p, 1, &m, &(struct train_job){ .batch = 4, .compute = NUMBER_BF16 }, device("h100"), 1021, &err), ERR_USAGE);
     assert_non_null(strstr(err.msg, "fewer devices, or a larger batch"));
