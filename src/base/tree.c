@@ -320,6 +320,8 @@ json_t *tree_text(const char *s, size_t n)
     return o;
 }
 
+json_t *tree_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
 char *tree_dumps(const json_t *o, size_t flags)
 {
     const uint64_t refused = mem_json_refused();

@@ -21,6 +21,8 @@ char *tree_dumps(const json_t *o, size_t flags);
 
 /* A string of bytes that may be no UTF-8 (utf8_add); NULL without memory. */
 json_t *tree_text(const char *s, size_t n);
+/* JSON has neither NAN nor infinity: null; NULL without memory. */
+json_t *tree_number(double v);
 
 /* Typed access to a member of an object; `where` (file name) leads the message.  With a default the key may be absent;
  * a wrong type is always an error. */

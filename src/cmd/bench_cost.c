@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/tree.h"
 #include "eval/evidence.h"
 
 /* "280:0.6": watts, and the share of them that is taken to flow. */
@@ -96,9 +97,9 @@ void bench_cost_print(const struct bench_cost *c, bool limited)
 json_t *bench_cost_json(const struct bench_cost *c)
 {
     return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s}", "price_per_hour", c->o->price > 0 ? json_real(c->o->price) : json_null(),
-                     "currency", currency(c), "per_1m_output_tokens", evidence_number(c->output.value), "per_1m_output_tokens_low",
-                     evidence_number(c->output.ci[0]), "per_1m_output_tokens_high", evidence_number(c->output.ci[1]), "per_1m_total_tokens",
-                     evidence_number(c->total.value), "energy_j", evidence_number(c->joules), "energy_j_per_output_token", evidence_number(c->j_per_token),
-                     "energy_wh_per_1m_output_tokens", evidence_number(c->wh_output), "energy_wh_per_1m_total_tokens", evidence_number(c->wh_total),
+                     "currency", currency(c), "per_1m_output_tokens", tree_number(c->output.value), "per_1m_output_tokens_low",
+                     tree_number(c->output.ci[0]), "per_1m_output_tokens_high", tree_number(c->output.ci[1]), "per_1m_total_tokens",
+                     tree_number(c->total.value), "energy_j", tree_number(c->joules), "energy_j_per_output_token", tree_number(c->j_per_token),
+                     "energy_wh_per_1m_output_tokens", tree_number(c->wh_output), "energy_wh_per_1m_total_tokens", tree_number(c->wh_total),
                      "energy_is_estimate", c->watts > 0, "energy_source", c->source);
 }

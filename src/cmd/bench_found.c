@@ -3,12 +3,13 @@
 #include <string.h>
 #include <time.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/bench_job.h"
 #include "cmd/bench_serve.h"
 #include "eval/evidence.h"
 #include "load/mlperf_log.h"
 
-static json_t *ms_json(double s) { return evidence_number(1000 * s); }
+static json_t *ms_json(double s) { return tree_number(1000 * s); }
 
 /* ---- JSON ---- */
 
@@ -27,7 +28,7 @@ static json_t *quantiles_json(const struct judge_latencies *l)
 
 static json_t *rate_json(const struct judge_rate *r)
 {
-    return json_pack("{s:o, s:o, s:o}", "value", evidence_number(r->value), "low", evidence_number(r->ci[0]), "high", evidence_number(r->ci[1]));
+    return json_pack("{s:o, s:o, s:o}", "value", tree_number(r->value), "low", tree_number(r->ci[0]), "high", tree_number(r->ci[1]));
 }
 
 static json_t *limit_json(const struct latency_limit *l)
@@ -96,12 +97,12 @@ json_t *bench_outcome_json(const struct bench_outcome *o)
     }
     if (o->job->rules.open_loop)
         json_object_set_new(all, "latency_slope",
-                            json_pack("{s:o, s:o, s:o, s:b}", "value", evidence_number(j->slope.slope), "low", evidence_number(j->slope.ci[0]), "high",
-                                      evidence_number(j->slope.ci[1]), "saturated", j->saturated));
+                            json_pack("{s:o, s:o, s:o, s:b}", "value", tree_number(j->slope.slope), "low", tree_number(j->slope.ci[0]), "high",
+                                      tree_number(j->slope.ci[1]), "saturated", j->saturated));
     if (o->job->rules.scenario)
         json_object_set_new(all, "scenario", scenario_json(o));
     json_object_set_new(all, "cost", bench_cost_json(&o->cost));
-    json_object_set_new(all, "server_memory_bytes", evidence_number(o->job->server_bytes));
+    json_object_set_new(all, "server_memory_bytes", tree_number(o->job->server_bytes));
     if (mem_json_refused() != refused) {                         /* a part of it is missing */
         json_decref(all);
         return NULL;

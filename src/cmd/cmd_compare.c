@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/compare_run.h"
 #include "eval/samples.h"
 #include "infer/logprobs.h"
@@ -28,7 +29,6 @@ int compare_add(struct compare_run *c, const char *unit, struct compare_result *
     return 0;
 }
 
-json_t *compare_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
 /* ---- what was found ---- */
 
@@ -62,9 +62,9 @@ static json_t *test_json(const struct compare_run *c, int i)
 {
     const struct compare_result *r = &c->result[i];
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:[o, o], s:[o, o], s:f, s:f, s:o}", "name", c->name[i], "metric", c->unit[i], "verdict", compare_word(r->verdict),
-                          "n", (json_int_t)r->n, "n_cluster", (json_int_t)r->n_cluster, "old", r->old, "new", r->new, "effect", r->effect, "se", compare_number(r->se), "ci",
-                          compare_number(r->ci[0]), compare_number(r->ci[1]), "ci_bootstrap", compare_number(r->bootstrap[0]), compare_number(r->bootstrap[1]), "p", r->p, "p_adjusted",
-                          r->adjusted, "mde", compare_number(r->mde));
+                          "n", (json_int_t)r->n, "n_cluster", (json_int_t)r->n_cluster, "old", r->old, "new", r->new, "effect", r->effect, "se", tree_number(r->se), "ci",
+                          tree_number(r->ci[0]), tree_number(r->ci[1]), "ci_bootstrap", tree_number(r->bootstrap[0]), tree_number(r->bootstrap[1]), "p", r->p, "p_adjusted",
+                          r->adjusted, "mde", tree_number(r->mde));
     if (o && r->counts) {
         json_object_set_new(o, "p_mid", json_real(r->mid_p));
         json_object_set_new(o, "stopped_at", r->stopped_at ? json_integer(r->stopped_at) : json_null());
@@ -82,7 +82,7 @@ static int print_json(struct compare_run *c, int decides, struct err *err)
     for (int i = 0; i < c->n_result; i++)
         json_array_append_new(tests, test_json(c, i));
     json_t *o = json_pack("{s:s, s:f, s:[o, o], s:o, s:f, s:f, s:f, s:f, s:s, s:s, s:s, s:o, s:O, s:O}", "verdict", compare_word(r->verdict), "effect", r->effect, "ci",
-                          compare_number(r->ci[0]), compare_number(r->ci[1]), "mde", compare_number(r->mde), "p", r->adjusted, "alpha", c->o.alpha, "margin", c->o.margin, "power", c->o.power,
+                          tree_number(r->ci[0]), tree_number(r->ci[1]), "mde", tree_number(r->mde), "p", r->adjusted, "alpha", c->o.alpha, "margin", c->o.margin, "power", c->o.power,
                           "decided_by", c->name[decides], "unit", c->unit[decides], "correction", c->o.bh ? "bh" : "holm", "tests", tests, "texts", c->texts, "items", c->items);
     if (o) {
         json_object_set_new(o, "model_sha256", *c->new_sha256 ? json_string(c->new_sha256) : json_null());

@@ -2,6 +2,7 @@
 #include <math.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/foretold.h"
 #include "train/loop.h"
@@ -12,7 +13,6 @@ static int64_t fail_step = -1;
 
 #define FORETOLD_BYTES (32 << 20)         /* plans of less are not kept: the process itself takes up to 20 MB more */
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static int run_train(const char *const *args, int n_args, struct err *err)
 {
@@ -53,16 +53,16 @@ static int run_train(const char *const *args, int n_args, struct err *err)
         return 0;
     json_t *report = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
                                     (json_int_t)r.n_active, "steps", (json_int_t)r.steps, "tokens", (json_int_t)r.tokens, "skipped_steps", (json_int_t)r.n_skipped, "loss",
-                                    number(r.loss), "valid_loss", number(r.valid_loss), "valid_bits_per_byte", number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
+                                    tree_number(r.loss), "valid_loss", tree_number(r.valid_loss), "valid_bits_per_byte", tree_number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
                                     r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
                                     (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes);
-    if (r.delta > 0 && (json_object_set_new(report, "epsilon", number(r.epsilon)) || json_object_set_new(report, "delta", json_real(r.delta)))) {
+    if (r.delta > 0 && (json_object_set_new(report, "epsilon", tree_number(r.epsilon)) || json_object_set_new(report, "delta", json_real(r.delta)))) {
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");
     }
-    json_object_set_new(report, "step_seconds_at_limits", number(r.step_seconds_at_limits));
-    json_object_set_new(report, "step_seconds_expected", number(r.predicted_step_seconds));
-    if (r.samples_per_s > 0 && (json_object_set_new(report, "valid_accuracy", number(r.valid_accuracy)) ||
+    json_object_set_new(report, "step_seconds_at_limits", tree_number(r.step_seconds_at_limits));
+    json_object_set_new(report, "step_seconds_expected", tree_number(r.predicted_step_seconds));
+    if (r.samples_per_s > 0 && (json_object_set_new(report, "valid_accuracy", tree_number(r.valid_accuracy)) ||
                                 json_object_set_new(report, r.images ? "images_per_s" : "texts_per_s", json_real(r.samples_per_s)))) {
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");

@@ -28,8 +28,6 @@ struct compare_run {
 };
 /* A test by its name (a file, or task,metric,filter) and unit; *out is to be filled. */
 int compare_add(struct compare_run *c, const char *unit, struct compare_result **out, struct err *err, const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
-/* value, or null where it is none that JSON has. */
-json_t *compare_number(double v);
 
 /* Texts, by two models or by a file of predictions and a model; prints what was found unless --json. */
 int compare_texts(struct compare_run *c, struct err *err);

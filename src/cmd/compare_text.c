@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/calib_text.h"
 #include "cmd/compare_run.h"
 #include "data/text.h"
@@ -155,7 +156,7 @@ static json_t *numbers(const char *const *key, const double *v, size_t n)
 {
     json_t *o = json_object();
     for (size_t i = 0; i < n; i++)
-        json_object_set_new(o, key[i], compare_number(v[i]));
+        json_object_set_new(o, key[i], tree_number(v[i]));
     return o;
 }
 
@@ -175,7 +176,7 @@ static json_t *summary_json(const struct models *m, const struct text *t)
     return json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:i, s:s, s:i, s:o, s:o, s:f, s:o, s:o, s:o}", "text", t->name, "convention", m->half ? "llamacpp" : "all", "ctx", m->ctx,
                      "n_token", (json_int_t)s->n, "n_target", (json_int_t)s->n_target, "n_document", t->n_doc, "n_short", t->n_short, "clusters",
                      t->n_doc >= DOCUMENTS ? "document" : "window", "n_cluster", s->n_cluster, "kl", spread_json(&s->kl), "kl_back", spread_json(&s->kl_back), "same_top",
-                     s->same_top, "same_top_se", compare_number(s->same_top_se), "dp", numbers(dp_key, dp, sizeof dp / sizeof *dp), "perplexity",
+                     s->same_top, "same_top_se", tree_number(s->same_top_se), "dp", numbers(dp_key, dp, sizeof dp / sizeof *dp), "perplexity",
                      numbers(ppl_key, ppl, sizeof ppl / sizeof *ppl));
 }
 
@@ -244,7 +245,7 @@ static int tell_row(const struct models *m, const struct text *t, const struct d
     rc = rc ? rc : decoded(tok, r->top_new, &b[3], err);
     if (!rc)
         rc = json_array_append_new(list, json_pack("{s:I, s:f, s:f, s:s, s:s, s:o, s:o, s:s, s:s}", "token", (json_int_t)r->at, "kl", r->kl, "kl_back", r->kl_back, "before", b[0].data,
-                                                   "next", b[1].data, "p_old", compare_number(exp(r->logp_old)), "p_new", compare_number(exp(r->logp_new)), "top_old", b[2].data, "top_new",
+                                                   "next", b[1].data, "p_old", tree_number(exp(r->logp_old)), "p_new", tree_number(exp(r->logp_new)), "top_old", b[2].data, "top_new",
                                                    b[3].data)) ? ERR(err, NOMEM, "no memory for the result") : 0;
     if (!rc && !cmd_json)
         printf("    KL %8.4f  ..%s | then '%s' (p %.4f -> %.4f); likeliest '%s' -> '%s'\n", r->kl, b[0].data, b[1].data, exp(r->logp_old), exp(r->logp_new), b[2].data, b[3].data);

@@ -394,8 +394,8 @@ static int examples(json_t *evidence, const struct work *w, struct err *err)
             continue;
         }
         json_t *x = item(w, r[k].i);
-        rc = evidence_put(x, "score", evidence_number(r[k].score), err);
-        rc = rc ? rc : evidence_put(x, "others_above", evidence_number((double)above / (double)n_other), err);
+        rc = evidence_put(x, "score", tree_number(r[k].score), err);
+        rc = rc ? rc : evidence_put(x, "others_above", tree_number((double)above / (double)n_other), err);
         if (!rc && w->o->show_texts)
             rc = evidence_put(x, "text", shown(w, r[k].i), err);
         if (json_array_append_new(list, x) && !rc)
@@ -509,9 +509,9 @@ static int write_items(const struct work *w, const char *date, struct err *err)
     for (int64_t i = 0; i < w->n && !rc; i++) {
         json_t *x = item(w, i);
         for (int s = 0; s < N_MEMBERSHIP && !rc; s++)
-            rc = evidence_put(x, membership_name(s), evidence_number(w->score[s * w->n + i]), err);
+            rc = evidence_put(x, membership_name(s), tree_number(w->score[s * w->n + i]), err);
         for (int s = 0; s < N_BLIND && !rc; s++)
-            rc = evidence_put(x, blind_name((enum blind_score)s), evidence_number(w->blind[s * w->n + i]), err);
+            rc = evidence_put(x, blind_name((enum blind_score)s), tree_number(w->blind[s * w->n + i]), err);
         char *text = rc ? NULL : tree_dumps(x, JSON_COMPACT);
         if (!rc)
             rc = text ? file_writer_add(&f, text, strlen(text), err) : ERR(err, NOMEM, "no memory for a line");

@@ -463,8 +463,8 @@ static int evidence_of(const struct selection *s, const char *says, json_t **out
     for (int i = 0; all && i < s->n; i++) {
         const struct select_loss *l = &s->c[i].against_best;
         json_t *one = json_pack("{s:s, s:s?, s:s?, s:s?, s:s, s:b, s:f, s:o, s:o, s:o, s:s}", "name", s->c[i].name, "model", s->e[i].path, "precision", s->e[i].precision,
-                                                   "adapter", s->e[i].adapter, "folder", s->e[i].folder, "front", s->c[i].front, "loss", l->loss, "low", evidence_number(l->low), "high",
-                                                   evidence_number(l->high), "upper", evidence_number(l->upper), "verdict", i == s->best ? "best" : compare_word(l->verdict));
+                                                   "adapter", s->e[i].adapter, "folder", s->e[i].folder, "front", s->c[i].front, "loss", l->loss, "low", tree_number(l->low), "high",
+                                                   tree_number(l->high), "upper", tree_number(l->upper), "verdict", i == s->best ? "best" : compare_word(l->verdict));
         if (!one || json_array_append_new(all, one)) {
             json_decref(all);
             return ERR(err, NOMEM, "no memory for what was found");

@@ -219,7 +219,7 @@ static int tell(struct sweep *s, struct err *err)
             printf("%10lld  %-20.6f  %s%s\n", (long long)steps, s->score[i], text, k ? "" : "  *");
         rc = evidence_figure(evidence, &(struct evidence_figure){ s->metric, text, s->score[i], NAN, NAN, steps, EVIDENCE_LOWER, "held-out, after n steps" }, err);
         if (!rc && (!all || json_array_append_new(all, json_pack("{s:O, s:I, s:o, s:o}", "setting", json_array_get(s->setting, (size_t)i), "steps", (json_int_t)steps, s->metric,
-                                                                 evidence_number(s->score[i]), "seconds", evidence_number(s->seconds[i])))))
+                                                                 tree_number(s->score[i]), "seconds", tree_number(s->seconds[i])))))
             rc = ERR(err, NOMEM, "no memory for what was found");
     }
     char *best_path = file_join(s->out_dir, "best.json");

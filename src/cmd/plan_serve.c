@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/plan_here.h"
 #include "cmd/plan_workload.h"
@@ -173,12 +174,11 @@ static void print_explained(const struct served_plan *p, const struct plan_model
         printf("  price: $%.2f an hour (%s, $%.2f to $%.2f)\n", p->device.device.price, p->device.device.price_date, p->device.device.price_low, p->device.device.price_high);
 }
 
-static json_t *finite_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *spread_json(const struct spread *s)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "mean", finite_or_null(s->mean), "p50", finite_or_null(s->p50), "p90", finite_or_null(s->p90), "p95", finite_or_null(s->p95), "p99",
-                     finite_or_null(s->p99));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "mean", tree_number(s->mean), "p50", tree_number(s->p50), "p90", tree_number(s->p90), "p95", tree_number(s->p95), "p99",
+                     tree_number(s->p99));
 }
 
 json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m, const struct workload *w)
@@ -199,9 +199,9 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
     json_object_set_new(all, "too_long_share", json_real(s->sim.n_request ? (double)s->sim.n_too_long / (double)s->sim.n_request : 0));
     json_object_set_new(all, "ttft_seconds", spread_json(&s->sim.ttft)), json_object_set_new(all, "tpot_seconds", spread_json(&s->sim.tpot));
     json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));
-    json_object_set_new(all, "usd_per_million_output_tokens", finite_or_null(usd_mtok(p, output))), json_object_set_new(all, "wh_per_million_output_tokens", finite_or_null(wh_mtok(p, output)));
+    json_object_set_new(all, "usd_per_million_output_tokens", tree_number(usd_mtok(p, output))), json_object_set_new(all, "wh_per_million_output_tokens", tree_number(wh_mtok(p, output)));
     json_object_set_new(all, "usd_per_hour", d->price > 0 ? json_real(p->n * d->price) : json_null()), json_object_set_new(all, "price_date", d->price_date ? json_string(d->price_date) : json_null());
-    json_object_set_new(all, "deployments_reach_tokens_per_s", finite_or_null(deployments_reach(p, m, w)));
+    json_object_set_new(all, "deployments_reach_tokens_per_s", tree_number(deployments_reach(p, m, w)));
     json_object_set_new(all, "fitted", d->fitted ? json_string(d->fitted) : json_null());
     return all;
 }

@@ -8,6 +8,7 @@
 #include "base/html.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/plan_serve.h"
@@ -216,7 +217,6 @@ static void print_all(const struct versus *v)
                 print_pair(v, i, k);
 }
 
-static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 /* Of a picture's points. */
 static double load_at(const struct versus *v, int i) { return LEAST_RATE * pow(v->most / LEAST_RATE, (double)i / (POINTS - 1)); }
@@ -227,15 +227,15 @@ static json_t *full_json(const struct deployment *d, const struct deploy_work *w
     if (!(d->capacity > 0))
         return json_null();
     const struct deploy_cost c = deploy_cost(d, w, isfinite(d->capacity) ? d->capacity : 1);
-    return json_pack("{s:o, s:o, s:s}", "usd_per_million_output_tokens", number(c.usd_output_mtok), "wh_per_million_output_tokens", number(c.wh_output_mtok), "mostly", dominates(&c));
+    return json_pack("{s:o, s:o, s:s}", "usd_per_million_output_tokens", tree_number(c.usd_output_mtok), "wh_per_million_output_tokens", tree_number(c.wh_output_mtok), "mostly", dominates(&c));
 }
 
 static json_t *option_json(const struct versus *v, int k)
 {
     json_t *cost = json_array();
     for (int i = 0; i < POINTS; i++)
-        json_array_append_new(cost, number(MONTH_HOURS * deploy_cost(&v->d[k], &v->work, load_at(v, i)).usd_hour));
-    return json_pack("{s:s, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "name", v->d[k].name, "source", v->source[k], "full", full_json(&v->d[k], &v->work), "capacity_requests_per_s", number(v->d[k].capacity), "usd_per_hour", v->d[k].usd_hour, "usd_bought",
+        json_array_append_new(cost, tree_number(MONTH_HOURS * deploy_cost(&v->d[k], &v->work, load_at(v, i)).usd_hour));
+    return json_pack("{s:s, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "name", v->d[k].name, "source", v->source[k], "full", full_json(&v->d[k], &v->work), "capacity_requests_per_s", tree_number(v->d[k].capacity), "usd_per_hour", v->d[k].usd_hour, "usd_bought",
                      v->d[k].usd_unit, "usd_per_million_input", v->d[k].usd_input, "usd_per_million_output", v->d[k].usd_output, "watts", v->d[k].watts_busy, "usd_per_month", cost);
 }
 
@@ -247,7 +247,7 @@ static json_t *pair_json(const struct versus *v, int a, int b)
     json_t *sensitivity = json_object();
     for (int i = 0; i < N_DEPLOY_ASSUMPTION; i++)
         json_object_set_new(sensitivity, deploy_assumption_name((enum deploy_assumption)i),
-                            json_pack("[o, o]", number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 - BESIDE)), number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 + BESIDE))));
+                            json_pack("[o, o]", tree_number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 - BESIDE)), tree_number(break_even_if(v, a, b, (enum deploy_assumption)i, 1 + BESIDE))));
     return json_pack("{s:s, s:s, s:i, s:i, s:f, s:o}", "cheaper", v->d[b].name, "than", v->d[a].name, "cheaper_option", b, "than_option", a, "from_requests_per_s", even, "with_20_percent_less_and_more", sensitivity);
 }
 

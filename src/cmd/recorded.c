@@ -2,11 +2,11 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include "base/tree.h"
 #include "base/when.h"
 #include "cmd/cmd.h"
 #include "store/events.h"
 
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 static json_t *whole(int64_t v) { return v >= 0 ? json_integer((json_int_t)v) : json_null(); }
 static json_t *word(const char *s) { return s && *s ? json_string(s) : json_null(); }
 
@@ -25,10 +25,10 @@ static json_t *row(const struct event *ev)
     return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                      "id", ev->id, "choice", ev->choice, "request", ev->request, "t", t, "server", ev->server, "model", ev->model, "version", ev->version ? json_integer((json_int_t)ev->version) : json_null(),
                      "root", ev->root, "arm", word(ev->arm), "user", word(ev->user), "api", ev->api, "prompt_tokens", whole(ev->prompt_tokens), "cached_tokens", whole(ev->cached_tokens),
-                     "answer_tokens", whole(ev->answer_tokens), "prompt_nll", number(ev->prompt_nll), "prompt_nll_tokens", whole(ev->prompt_nll_tokens), "entropy", number(ev->entropy),
-                     "confidence", number(ev->confidence), "logprob", number(ev->logprob), "prompt_language", word(ev->prompt_language), "answer_language", word(ev->answer_language), "finish", ev->finish,
-                     "error", word(ev->error), "refused", whole(ev->refused), "schema_ok", whole(ev->schema_ok), "tool_calls", whole(ev->tool_calls), "tool_ok", whole(ev->tool_ok), "first_s", number(ev->first_s),
-                     "total_s", number(ev->total_s), "experts", counts(ev->expert, ev->n_expert), "experts_effective", number(ev->n_expert ? ev->experts_effective : (double)NAN), "score", number(ev->score), "prompt", word(ev->prompt), "answer", word(ev->answer));
+                     "answer_tokens", whole(ev->answer_tokens), "prompt_nll", tree_number(ev->prompt_nll), "prompt_nll_tokens", whole(ev->prompt_nll_tokens), "entropy", tree_number(ev->entropy),
+                     "confidence", tree_number(ev->confidence), "logprob", tree_number(ev->logprob), "prompt_language", word(ev->prompt_language), "answer_language", word(ev->answer_language), "finish", ev->finish,
+                     "error", word(ev->error), "refused", whole(ev->refused), "schema_ok", whole(ev->schema_ok), "tool_calls", whole(ev->tool_calls), "tool_ok", whole(ev->tool_ok), "first_s", tree_number(ev->first_s),
+                     "total_s", tree_number(ev->total_s), "experts", counts(ev->expert, ev->n_expert), "experts_effective", tree_number(ev->n_expert ? ev->experts_effective : (double)NAN), "score", tree_number(ev->score), "prompt", word(ev->prompt), "answer", word(ev->answer));
 }
 
 static int show(void *ctx, const struct event *ev, struct err *err)

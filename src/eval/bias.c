@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/bootstrap.h"
 #include "eval/evidence.h"
 #include "eval/groups.h"
@@ -180,7 +181,7 @@ static int bbq_group(const struct biasing *g, struct bbq_items *b, const int32_t
         n_cluster = v.n_cluster > n_cluster ? v.n_cluster : n_cluster;
         if (p == BBQ_S_AMB)
             *s_amb = v;
-        if (!rc && v.n && json_object_set_new(o, bbq_part[p].name, json_pack("{s:o, s:o, s:I}", "value", evidence_number(v.value), "interval", range(v.ci),
+        if (!rc && v.n && json_object_set_new(o, bbq_part[p].name, json_pack("{s:o, s:o, s:I}", "value", tree_number(v.value), "interval", range(v.ci),
                                                                              "n", (json_int_t)v.n)))
             rc = no_memory(err);
         rc = rc || !v.n ? rc : figure(g, bbq_part[p].name, name, v.value, v.ci, v.n, bbq_part[p].better, bbq_part[p].what, err);
@@ -277,7 +278,7 @@ static int crows_put(const struct biasing *g, const struct crows *c, const char 
     const double share = (double)c->k / (double)c->n;
     json_t *o = json_pack("{s:s?, s:I, s:{s:f, s:o, s:o, s:o}, s:{s:o, s:o}}", "group", name, "n", (json_int_t)c->n, "pct_stereotype", "value", share,
                           "interval", range(c->ci), "p",
-                          evidence_number(c->p), "p_holm", evidence_number(c->p_holm), "likelihood_diff", "value", evidence_number(c->mean.mean), "interval", range(c->mean.ci));
+                          tree_number(c->p), "p_holm", tree_number(c->p_holm), "likelihood_diff", "value", tree_number(c->mean.mean), "interval", range(c->mean.ci));
     if (json_array_append_new(groups, o))
         return no_memory(err);
     TRY(figure(g, "pct_stereotype", name, share, c->ci, c->n, EVIDENCE_NEITHER, "one half: neither sentence is likelier", err));
@@ -299,7 +300,7 @@ static int crows_worst(const struct crows *c, const struct item_groups *f, json_
         return 0;
     TRY(interval_wilson(c[at].k, c[at].n, 1 - 0.05 / m, ci, err));
     *worst = json_pack("{s:s, s:s, s:f, s:o, s:o, s:i}", "group", f->name[at], "of", "pct_stereotype", "value", (double)c[at].k / (double)c[at].n, "interval_all", range(ci), "p_holm",
-                       evidence_number(c[at].p_holm), "m", m);
+                       tree_number(c[at].p_holm), "m", m);
     return *worst ? 0 : no_memory(err);
 }
 

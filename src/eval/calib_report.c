@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/conformal.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
@@ -13,10 +14,9 @@
 
 /* Trees are made without looking whether there was memory: calib_report() looks once, at the end.  What is put into another tree is whole
  * by then: it is gone where there was no memory to hold it. */
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-static json_t *range(double low, double high) { return json_pack("[o, o]", number(low), number(high)); }
+static json_t *range(double low, double high) { return json_pack("[o, o]", tree_number(low), tree_number(high)); }
 
-static void put(json_t *o, const char *key, double v) { json_object_set_new(o, key, number(v)); }
+static void put(json_t *o, const char *key, double v) { json_object_set_new(o, key, tree_number(v)); }
 static void put_int(json_t *o, const char *key, int64_t v) { json_object_set_new(o, key, json_integer(v)); }
 
 /* ---- metrics and bins ---- */
@@ -29,8 +29,8 @@ static json_t *metrics(const struct calib *c, const double *v, const struct cali
         if (isnan(v[m]))
             continue;
         calib_metric_name((enum calib_metric)m, c->n_bin, name);
-        json_object_set_new(o, name, json_pack("{s:o, s:o, s:o, s:o}", "value", number(v[m]), "null_mean", number(null->mean[m]), "null_q95", number(null->q95[m]), "p",
-                                               number(null->p[m])));
+        json_object_set_new(o, name, json_pack("{s:o, s:o, s:o, s:o}", "value", tree_number(v[m]), "null_mean", tree_number(null->mean[m]), "null_q95", tree_number(null->q95[m]), "p",
+                                               tree_number(null->p[m])));
     }
     return o;
 }
@@ -107,7 +107,7 @@ static int cross_fit(json_t *o, const struct calib *c, const struct calib_report
     if (scaled) {
         json_t *folds = json_array();
         for (int f = 0; f < n_fold; f++)
-            json_array_append_new(folds, number(fit[f].temperature));
+            json_array_append_new(folds, tree_number(fit[f].temperature));
         json_object_set_new(x, "folds", folds);
         rc = measures(x, scaled, opts, pool, err);
     } else if (rc >= 0) {
@@ -127,8 +127,8 @@ static int temperature(json_t *o, const struct calib *c, const struct calib_repo
     struct calib_temperature t;
     TRY(calib_temperature_fit(&t, c, NULL, 0, pool, err));
     const bool least = is_fitted(&t);                        /* else no T has the least NLL, so there is none to tell */
-    json_t *x = json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", fit_word(&t), "T", number(least ? t.temperature : NAN), "beta", number(least ? t.beta : NAN),
-                          "nll_before", number(t.nll_before), "nll_after", number(least ? t.nll_after : NAN));
+    json_t *x = json_pack("{s:s, s:o, s:o, s:o, s:o}", "status", fit_word(&t), "T", tree_number(least ? t.temperature : NAN), "beta", tree_number(least ? t.beta : NAN),
+                          "nll_before", tree_number(t.nll_before), "nll_after", tree_number(least ? t.nll_after : NAN));
     const int rc = cross_fit(x, c, opts, pool, err);
     json_object_set_new(o, "temperature", x);
     return rc;
@@ -156,7 +156,7 @@ static void classes(json_t *o, const struct conformal_result *r)
         if (x->n && coverage < least)
             worst = k, least = coverage;
         if (r->n_class <= CLASSES_MAX)
-            json_array_append_new(a, json_pack("{s:I, s:o, s:o}", "n", (json_int_t)x->n, "coverage", number(coverage), "size_mean", number(x->size_mean)));
+            json_array_append_new(a, json_pack("{s:I, s:o, s:o}", "n", (json_int_t)x->n, "coverage", tree_number(coverage), "size_mean", tree_number(x->size_mean)));
     }
     json_object_set_new(o, "classes", a);
     if (worst >= 0)
@@ -168,7 +168,7 @@ static int one_conformal(json_t *o, struct conformal *f, const struct calib *c, 
     struct conformal_result r;
     TRY(conformal_fit(f, c, item, n_fit, err));
     TRY(conformal_measure(&r, f, c, item + n_fit, c->n - n_fit, err));
-    json_t *x = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "q", number(f->q), "coverage", number(r.coverage), "size_mean", number(r.size_mean), "n_empty",
+    json_t *x = json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "q", tree_number(f->q), "coverage", tree_number(r.coverage), "size_mean", tree_number(r.size_mean), "n_empty",
                           (json_int_t)r.n_empty, "n_full", (json_int_t)r.n_full, "sizes", sizes(&r));
     if (r.n_class)
         classes(x, &r);

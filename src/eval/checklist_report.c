@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/checklist.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
@@ -20,7 +21,7 @@ struct sum { int64_t by[N_VERDICT]; };
 
 static int64_t judged(const struct sum *s) { return s->by[CHECKLIST_PASSED] + s->by[CHECKLIST_WRONG]; }
 static double rate(const struct sum *s) { return judged(s) ? (double)s->by[CHECKLIST_WRONG] / (double)judged(s) : NAN; }
-static json_t *range(const double ci[2]) { return json_pack("[o, o]", evidence_number(ci[0]), evidence_number(ci[1])); }
+static json_t *range(const double ci[2]) { return json_pack("[o, o]", tree_number(ci[0]), tree_number(ci[1])); }
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for a report"); }
 
 static void add(struct sum *to, const struct sum *s)
@@ -38,7 +39,7 @@ static int sum_json(json_t *evidence, const char *of, const char *what, const st
     const struct evidence_figure f = { "failure_rate", of, rate(s), ci[0], ci[1], judged(s), EVIDENCE_LOWER, what };
     TRY(evidence_figure(evidence, &f, err));
     *out = json_pack("{s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I}", "n", (json_int_t)judged(s), "failures", (json_int_t)s->by[CHECKLIST_WRONG], "failure_rate",
-                     evidence_number(rate(s)),
+                     tree_number(rate(s)),
                      "ci95", range(ci), "not_judged", (json_int_t)s->by[CHECKLIST_SKIPPED], "unusable", (json_int_t)s->by[CHECKLIST_UNUSABLE], "failed",
                              (json_int_t)s->by[CHECKLIST_ERROR],
                      "open", (json_int_t)s->by[CHECKLIST_NO_ANSWER]);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/dist.h"
 #include "eval/evidence.h"
 #include "eval/rank.h"
@@ -150,16 +151,16 @@ int detectors_score(const struct detectors *d, enum detector w, const struct det
 static json_t *interval_of(const struct rank_ood *r)
 {
     const double by = dist_normal_quantile(0.975) * r->auroc_se;
-    return json_pack("[o, o]", evidence_number(isnan(by) ? NAN : fmax(r->auroc - by, 0)), evidence_number(isnan(by) ? NAN : fmin(r->auroc + by, 1)));
+    return json_pack("[o, o]", tree_number(isnan(by) ? NAN : fmax(r->auroc - by, 0)), tree_number(isnan(by) ? NAN : fmin(r->auroc + by, 1)));
 }
 
 int detect_measure(json_t **out, const double *id, int64_t n_id, const double *ood, int64_t n_ood, struct err *err)
 {
     struct rank_ood r;
     TRY(rank_ood(&r, id, n_id, ood, n_ood, err));
-    *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "auroc", evidence_number(r.auroc), "auroc_ci95", interval_of(&r), "fpr95_id_positive", evidence_number(r.fpr95_id_positive),
-                     "fpr95_ood_positive", evidence_number(r.fpr95_ood_positive), "aupr_in", evidence_number(r.aupr_in), "aupr_out", evidence_number(r.aupr_out), "prevalence_id",
-                     evidence_number(r.prevalence_id));
+    *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "auroc", tree_number(r.auroc), "auroc_ci95", interval_of(&r), "fpr95_id_positive", tree_number(r.fpr95_id_positive),
+                     "fpr95_ood_positive", tree_number(r.fpr95_ood_positive), "aupr_in", tree_number(r.aupr_in), "aupr_out", tree_number(r.aupr_out), "prevalence_id",
+                     tree_number(r.prevalence_id));
     return *out ? 0 : ERR(err, NOMEM, "no memory for a report");
 }
 

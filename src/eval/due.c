@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/tree.h"
 #include "data/text.h"
 #include "eval/evidence.h"
 
@@ -30,7 +31,7 @@ static int copy_share(json_t *out, const json_t *from, const char *key, const ch
     *value = json_is_number(v) ? json_number_value(v) : NAN;
     if (v && !json_is_null(v) && !(*value >= 0 && *value <= 1))
         return wrong(name, key, "a share from 0 to 1", err);
-    return evidence_put(out, key, evidence_number(*value), err);
+    return evidence_put(out, key, tree_number(*value), err);
 }
 
 static int copy_text(json_t *out, const json_t *from, const char *key, const char *name, bool date, struct err *err)

@@ -12,7 +12,6 @@
 #define MAX_TOTAL ((uint64_t)1 << 30)
 enum { DATE_CHARS = 26 };                /* 2026-11-26T21-14-27.123456 */
 
-json_t *evidence_number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
 int evidence_new(json_t **out, const char *kind, const char *model, const char *model_sha256, int64_t seed, struct err *err)
 {
@@ -31,8 +30,8 @@ int evidence_put(json_t *evidence, const char *key, json_t *part, struct err *er
 int evidence_figure(json_t *evidence, const struct evidence_figure *f, struct err *err)
 {
     static const char *const better[] = { NULL, "higher", "lower" };
-    json_t *o = json_pack("{s:s, s:s?, s:o, s:o, s:o, s:I, s:s?, s:s?}", "name", f->name, "of", f->of, "value", evidence_number(f->value), "low",
-                          evidence_number(f->low), "high", evidence_number(f->high), "n", (json_int_t)f->n, "better", better[f->better], "what", f->what);
+    json_t *o = json_pack("{s:s, s:s?, s:o, s:o, s:o, s:I, s:s?, s:s?}", "name", f->name, "of", f->of, "value", tree_number(f->value), "low",
+                          tree_number(f->low), "high", tree_number(f->high), "n", (json_int_t)f->n, "better", better[f->better], "what", f->what);
     return !o || json_array_append_new(json_object_get(evidence, "figures"), o) ? ERR(err, NOMEM, "no memory for what was found") : 0;
 }
 

@@ -29,8 +29,6 @@ struct evidence_figure {
 int evidence_figure(json_t *evidence, const struct evidence_figure *f, struct err *err);
 /* part is taken over; NULL: there was no memory for it. */
 int evidence_put(json_t *evidence, const char *key, json_t *part, struct err *err);
-/* A number, or null where there is none. */
-json_t *evidence_number(double v);
 
 /* Writes folder/KIND_DATE.json, the folder made where it is not there; path (NULL: not wanted): where it lies, to be freed with mem_free. */
 int evidence_write(const json_t *evidence, const char *folder, char **path, struct err *err);

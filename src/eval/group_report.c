@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/by_group.h"
 #include "eval/calib.h"
 #include "eval/evidence.h"
@@ -76,10 +77,10 @@ static int put_rates(struct grouping *s, const char *name, bool higher, const st
         json_t *of = json_object_get(json_array_get(s->groups, (size_t)k), "metrics");
         if (!r[k].n)
             continue;
-        if (json_object_set_new(of, name, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:b}", "value", evidence_number(r[k].value), "interval",
+        if (json_object_set_new(of, name, json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:b}", "value", tree_number(r[k].value), "interval",
                                                     range(r[k].low, r[k].high),
                                                     "interval_all", range(r[k].low_all,
-                                                                          r[k].high_all), "p", evidence_number(r[k].p), "p_holm", evidence_number(r[k].p_holm),
+                                                                          r[k].high_all), "p", tree_number(r[k].p), "p_holm", tree_number(r[k].p_holm),
                                                     "n", (json_int_t)r[k].n, "n_cluster", (json_int_t)r[k].n_cluster, "small", r[k].small)))
             return no_memory(err);
         TRY(figure(s, name, s->g.name[k], r[k].value, r[k].low, r[k].high, r[k].n, higher ? EVIDENCE_HIGHER : EVIDENCE_LOWER,
@@ -104,7 +105,7 @@ static json_t *worst_of(const struct grouping *s, bool higher, const struct by_g
     return n < 2 || !differ ? json_null()
                  : json_pack("{s:s, s:f, s:o, s:o, s:b}", "group", s->g.name[at], "value", r[at].value, "interval_all", range(r[at].low_all, r[at].high_all),
                              "p_holm",
-                             evidence_number(r[at].p_holm), "sure", r[at].p_holm <= 0.05);
+                             tree_number(r[at].p_holm), "sure", r[at].p_holm <= 0.05);
 }
 
 static int one_metric(struct grouping *s, int m, struct by_group_rate *r, struct err *err)
@@ -121,8 +122,8 @@ static int one_metric(struct grouping *s, int m, struct by_group_rate *r, struct
     TRY(by_group_rates(&in, r, err));
     TRY(by_group_gap(&in, &o, &gap, err));
     TRY(put_rates(s, name, k->higher_is_better, r, err));
-    json_t *g = json_pack("{s:o, s:o, s:o, s:i}", "value", evidence_number(gap.value), "interval", range(gap.low, gap.high), "null_q95",
-                          evidence_number(gap.null_q95),
+    json_t *g = json_pack("{s:o, s:o, s:o, s:i}", "value", tree_number(gap.value), "interval", range(gap.low, gap.high), "null_q95",
+                          tree_number(gap.null_q95),
                           "n_group", gap.n_group);
     if (json_object_set_new(s->metrics, name, json_pack("{s:b, s:o, s:o}", "higher_is_better", k->higher_is_better, "worst", worst_of(s, k->higher_is_better,
                                                                                           r), "gap", g)))
@@ -239,9 +240,9 @@ static int put_calibration(struct grouping *s, int group, const struct answers *
     *p = null.p[CALIB_ECE_WIDTH];
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)a->n, "confidence", conf, "accuracy", acc,
                           "overconfidence", over.mean,
-                          "interval", range(over.ci[0], over.ci[1]), "ece", evidence_number(ece), "ece_null_mean", evidence_number(mean), "ece_null_q95",
-                          evidence_number(null.q95[CALIB_ECE_WIDTH]), "ece_debiased", evidence_number(ece - mean), "p", evidence_number(*p), "squared_ce_debiased",
-                          evidence_number(v[CALIB_DEBIASED_L2]));
+                          "interval", range(over.ci[0], over.ci[1]), "ece", tree_number(ece), "ece_null_mean", tree_number(mean), "ece_null_q95",
+                          tree_number(null.q95[CALIB_ECE_WIDTH]), "ece_debiased", tree_number(ece - mean), "p", tree_number(*p), "squared_ce_debiased",
+                          tree_number(v[CALIB_DEBIASED_L2]));
     if (json_object_set_new(json_array_get(s->groups, (size_t)group), "calibration", o))
         return no_memory(err);
     TRY(figure(s, "overconfidence", s->g.name[group], over.mean, over.ci[0], over.ci[1], a->n, EVIDENCE_NEITHER,
@@ -262,7 +263,7 @@ static int adjust(struct grouping *s, double *p, struct err *err)
     int rc = multiple_holm(part, m, part, err);
     m = 0;
     for (int k = 0; k < s->g.n && !rc; k++)
-        if (!isnan(p[k]) && json_object_set_new(json_object_get(json_array_get(s->groups, (size_t)k), "calibration"), "p_holm", evidence_number(part[m++])))
+        if (!isnan(p[k]) && json_object_set_new(json_object_get(json_array_get(s->groups, (size_t)k), "calibration"), "p_holm", tree_number(part[m++])))
             rc = no_memory(err);
     mem_free(part);
     return rc;
@@ -308,7 +309,7 @@ static int same_choices(const struct task *t)
     return k;
 }
 
-static json_t *difference(const struct by_group_gap *d) { return json_pack("{s:o, s:o}", "value", evidence_number(d->value), "interval", range(d->low,
+static json_t *difference(const struct by_group_gap *d) { return json_pack("{s:o, s:o}", "value", tree_number(d->value), "interval", range(d->low,
                                                                                           d->high)); }
 
 static int parity(struct grouping *s, json_t *tree, struct err *err)

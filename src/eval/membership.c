@@ -4,6 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/evidence.h"
 
 static const char *const names[N_MEMBERSHIP] = {
@@ -106,7 +107,7 @@ static bool both_kinds(const struct known *k)
     return n && n < k->n;
 }
 
-static json_t *interval(const double ci[2]) { return json_pack("[o, o]", evidence_number(ci[0]), evidence_number(ci[1])); }
+static json_t *interval(const double ci[2]) { return json_pack("[o, o]", tree_number(ci[0]), tree_number(ci[1])); }
 
 static json_t *points_json(const struct roc *r)
 {
@@ -125,7 +126,7 @@ static json_t *points_json(const struct roc *r)
 static json_t *roc_json(const struct roc *r)
 {
     return json_pack("{s:I, s:I, s:f, s:o, s:o, s:o, s:f, s:o}", "members", (json_int_t)r->n_positive, "others", (json_int_t)r->n_negative, "auroc", r->auroc, "se",
-                     evidence_number(r->se), "ci95", interval(r->ci), "tpr", points_json(r), "balanced_accuracy", r->balanced, "balanced_accuracy_ci95", interval(r->balanced_ci));
+                     tree_number(r->se), "ci95", interval(r->ci), "tpr", points_json(r), "balanced_accuracy", r->balanced, "balanced_accuracy_ci95", interval(r->balanced_ci));
 }
 
 static int figures(json_t *evidence, const char *of, const struct roc *r, bool blind, struct err *err)
@@ -216,7 +217,7 @@ static int overlap_part(json_t *evidence, const struct membership_texts *t, stru
         if (!isnan(t->overlap[i]))
             n++, sum += t->overlap[i], n_over += t->overlap[i] >= MEMBERSHIP_OVERLAP;
     return evidence_put(evidence, "overlap", json_pack("{s:I, s:I, s:f, s:o}", "n", (json_int_t)n, "over", (json_int_t)n_over, "threshold", MEMBERSHIP_OVERLAP, "mean",
-                                                       evidence_number(n ? sum / (double)n : NAN)), err);
+                                                       tree_number(n ? sum / (double)n : NAN)), err);
 }
 
 static int verdict_part(json_t *evidence, bool apart, bool found, bool found_beyond, struct err *err)

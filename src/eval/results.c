@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 
 /* ---- scores of all tasks ---- */
 
@@ -84,7 +85,7 @@ static void put_metric(json_t *o, const char *name, const char *filter, double v
 {
     char key[300];
     snprintf(key, sizeof key, "%s,%s", name, filter);
-    put(o, key, isfinite(value) ? json_real(value) : json_null());
+    put(o, key, tree_number(value));
     snprintf(key, sizeof key, "%s_stderr,%s", name, filter);
     put(o, key, number(se));
 }
@@ -185,8 +186,8 @@ static void put_tasks(const struct results *r, json_t *o)
 
 static json_t *own_of_metric(const struct eval_score *s)
 {
-    json_t *o = json_pack("{s:o, s:s, s:o, s:o, s:s, s:I, s:I}", "value", isfinite(s->value) ? json_real(s->value) : json_null(), "aggregation",
-                          task_aggregate_word(s->metric->aggregate), "se", isfinite(s->se) ? json_real(s->se) : json_null(), "interval",
+    json_t *o = json_pack("{s:o, s:s, s:o, s:o, s:s, s:I, s:I}", "value", tree_number(s->value), "aggregation",
+                          task_aggregate_word(s->metric->aggregate), "se", tree_number(s->se), "interval",
                           isfinite(s->ci[0]) && isfinite(s->ci[1]) ? json_pack("[f, f]", s->ci[0], s->ci[1]) : json_null(), "interval_by", score_by_word(s->by),
                           "n", (json_int_t)s->n_item, "n_cluster", (json_int_t)s->n_cluster);
     return o;
@@ -203,8 +204,8 @@ static json_t *own_of_group(const struct results *r, const struct task_group *g)
             char key[300];
             snprintf(key, sizeof key, "%s,%s", g->metric[m].metric, filter[i]);
             if (results_group(r, g, m, filter[i], &s))
-                put(o, key, json_pack("{s:o, s:o, s:o, s:s, s:I}", "value", isfinite(s.value) ? json_real(s.value) : json_null(), "se",
-                                      isfinite(s.se) ? json_real(s.se) : json_null(), "interval",
+                put(o, key, json_pack("{s:o, s:o, s:o, s:s, s:I}", "value", tree_number(s.value), "se",
+                                      tree_number(s.se), "interval",
                                       isfinite(s.ci[0]) && isfinite(s.ci[1]) ? json_pack("[f, f]", s.ci[0], s.ci[1]) : json_null(), "interval_by", "mover", "n",
                                       (json_int_t)s.n_item));
         }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/bootstrap.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
@@ -29,7 +30,7 @@ struct report {
 };
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for a report"); }
-static json_t *range(const double ci[2]) { return json_pack("[o, o]", evidence_number(ci[0]), evidence_number(ci[1])); }
+static json_t *range(const double ci[2]) { return json_pack("[o, o]", tree_number(ci[0]), tree_number(ci[1])); }
 static const struct eval_task *base_of(const struct report *x) { return &x->e->task[x->of]; }
 static double value_at(const struct eval_task *t, int64_t i, int m) { return t->value[i * t->n_metric + m].v; }
 
@@ -248,15 +249,15 @@ static int measured_figures(struct report *x, const struct task_metric *m, const
 
 static json_t *measured_json(const struct measured *d)
 {
-    json_t *o = json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)d->n, "value", evidence_number(d->value), "ci95", range(d->ci), "change",
-                          evidence_number(d->change),
+    json_t *o = json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)d->n, "value", tree_number(d->value), "ci95", range(d->ci), "change",
+                          tree_number(d->change),
                           "change_ci95", range(d->change_ci));
     json_t *more = isnan(d->flip) ? NULL
                  : json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "broken", (json_int_t)d->k.b, "mended", (json_int_t)d->k.c, "flip_rate",
-                             evidence_number(d->flip), "flip_ci95",
-                             range(d->flip_ci), "retention", evidence_number(d->retention), "retention_ci95", range(d->retention_ci), "p_mcnemar",
-                                     evidence_number(d->p), "p_holm",
-                             evidence_number(d->holm));
+                             tree_number(d->flip), "flip_ci95",
+                             range(d->flip_ci), "retention", tree_number(d->retention), "retention_ci95", range(d->retention_ci), "p_mcnemar",
+                                     tree_number(d->p), "p_holm",
+                             tree_number(d->holm));
     if (o && more)
         (void)json_object_update(o, more);
     json_decref(more);
@@ -294,7 +295,7 @@ static int add_worst(struct report *x, int m, const struct measured *of, const s
     const struct robust_variant *v = variant[worst];
     take_pairs(&x->pairs, base_of(x), &x->e->task[v->i_task], m);
     TRY(mean_of(&x->pairs, x->pairs.b, 1 - (1 - LEVEL) / n, &value, ci, x->err));
-    (void)json_object_set_new(out, "worst", json_pack("{s:s, s:s, s:o, s:o, s:i}", "family", v->family, "form", v->form, "value", evidence_number(value),
+    (void)json_object_set_new(out, "worst", json_pack("{s:s, s:s, s:o, s:o, s:i}", "family", v->family, "form", v->form, "value", tree_number(value),
                                                       "simultaneous_ci95", range(ci),
                                                       "of", n));
     char name[100];
@@ -320,7 +321,7 @@ static int add_worst_case(struct report *x, int m, const struct robust_variant *
             add_pair(p, t, i, least, least);
     }
     TRY(mean_of(p, p->a, LEVEL, &value, ci, x->err));
-    (void)json_object_set_new(out, "worst_case", json_pack("{s:I, s:o, s:o}", "n", (json_int_t)p->n, "value", evidence_number(value), "ci95", range(ci)));
+    (void)json_object_set_new(out, "worst_case", json_pack("{s:I, s:o, s:o}", "n", (json_int_t)p->n, "value", tree_number(value), "ci95", range(ci)));
     char name[100];
     snprintf(name, sizeof name, "%.80s, worst case", t->metric[m].name);
     return figure(x, &t->metric[m], name, NULL, value, ci, p->n, 0, "each item in the form that it does worst in, as it is or changed");
@@ -332,7 +333,7 @@ static int add_clean(struct report *x, int m, json_t *out)
     const struct eval_task *t = base_of(x);
     take_pairs(&x->pairs, t, t, m);
     TRY(mean_of(&x->pairs, x->pairs.a, LEVEL, &value, ci, x->err));
-    (void)json_object_set_new(out, "clean", json_pack("{s:I, s:o, s:o}", "n", (json_int_t)x->pairs.n, "value", evidence_number(value), "ci95", range(ci)));
+    (void)json_object_set_new(out, "clean", json_pack("{s:I, s:o, s:o}", "n", (json_int_t)x->pairs.n, "value", tree_number(value), "ci95", range(ci)));
     (void)json_object_set_new(out, "higher_is_better", json_boolean(t->metric[m].higher_is_better));
     (void)json_object_set_new(out, "intervals", json_string(x->pairs.clustered ? "t of clusters" : x->pairs.share ? "wilson" : "t"));
     return figure(x, &t->metric[m], t->metric[m].name, NULL, value, ci, x->pairs.n, 0, "as it is");
@@ -375,7 +376,7 @@ static int variant_json(struct report *x, const struct robust_variant *v, json_t
     TRY(mean_kl(x, v, &kl, ci, &n));
     *out = json_pack("{s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:I, s:{}}", "family", v->family, "form", v->form, "strength", v->strength
                      ? json_integer(v->strength) : json_null(), "what",
-                     v->what, "untouched", (json_int_t)v->n_same, "items", counts_json(&x->e->task[v->i_task]), "kl", evidence_number(kl), "kl_ci95",
+                     v->what, "untouched", (json_int_t)v->n_same, "items", counts_json(&x->e->task[v->i_task]), "kl", tree_number(kl), "kl_ci95",
                              range(ci), "n_kl",
                      (json_int_t)n, "metrics");
     return n ? figure(x, NULL, "kl", v, kl, ci, n, EVIDENCE_LOWER, "mean of the divergence from the answers' distribution as it is, in nats") : 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "eval/evidence.h"
 
 /* ---- detectors ---- */
@@ -152,7 +153,7 @@ static double mean_length(const struct text_rows *r)
 static int whole(json_t **out, struct telling *t, struct err *err)
 {
     json_t *matched = t->n_matched ? json_pack("{s:I, s:O}", "n", (json_int_t)t->n_matched, "scores", t->same) : json_null();
-    *out = json_pack("{s:I, s:I, s:o, s:O, s:o}", "n", (json_int_t)t->ood->n, "n_failed", (json_int_t)t->ood->n_failed, "tokens_mean", evidence_number(mean_length(t->ood)), "scores", t->all,
+    *out = json_pack("{s:I, s:I, s:o, s:O, s:o}", "n", (json_int_t)t->ood->n, "n_failed", (json_int_t)t->ood->n_failed, "tokens_mean", tree_number(mean_length(t->ood)), "scores", t->all,
                      "length_matched", matched);
     return *out ? 0 : ERR(err, NOMEM, "no memory for a report");
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
 
@@ -74,7 +75,7 @@ static int example(struct token_tally *t, int64_t item, const struct token_found
                           "tokens_changed", f->n_changed, "queries",
                           (json_int_t)f->n_query);
     if ((stopped && json_object_set_new(o, "stopped", json_true())) || json_object_set_new(o, "before", text_of(x->before, x->n_before)) || json_object_set_new(o, "after", text_of(x->after, x->n_after)) ||
-        json_object_set_new(o, "score_before", evidence_number(f->before.score)) || json_object_set_new(o, "score_after", evidence_number(f->after.score))) {
+        json_object_set_new(o, "score_before", tree_number(f->before.score)) || json_object_set_new(o, "score_after", tree_number(f->after.score))) {
         json_decref(o);
         return ERR(err, NOMEM, "no memory for an example");
     }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
 #include "eval/token_tally.h"
@@ -290,8 +291,8 @@ static int put_rate(json_t *o, json_t *evidence, const char *key, const char *of
     double ci[2];
     TRY(interval_wilson(k, n, 0.95, ci, err));
     if (json_object_set_new(o, key, json_pack("{s:I, s:I, s:o, s:o, s:o}", "fooled", (json_int_t)k, "n", (json_int_t)n, "rate",
-                                              evidence_number(n ? (double)k / (double)n : NAN), "low",
-                                              evidence_number(ci[0]), "high", evidence_number(ci[1]))))
+                                              tree_number(n ? (double)k / (double)n : NAN), "low",
+                                              tree_number(ci[0]), "high", tree_number(ci[1]))))
         return ERR(err, NOMEM, "no memory for a trigger");
     return evidence_figure(evidence, &(struct evidence_figure){ key, of, n ? (double)k / (double)n : NAN, ci[0], ci[1], n, EVIDENCE_LOWER, what }, err);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/tree.h"
 #include "report/parts.h"
 
 const char *file_kind(const json_t *file)
@@ -96,7 +97,7 @@ static json_t *file_entry(struct doc *d, json_t *models, const json_t *file)
     doc_str(d, o, "sha256", read_str(file, "sha256"));
     doc_int(d, o, "bytes", read_count(file, "bytes"));
     doc_str(d, o, "kind", read_str(evidence, "kind") ? read_str(evidence, "kind") : "unnamed");
-    doc_put(d, o, "date", isfinite(date_of(evidence)) ? json_real(date_of(evidence)) : json_null());
+    doc_put(d, o, "date", tree_number(date_of(evidence)));
     doc_put(d, o, "model", model_index(d, models, evidence));
     if (was_stopped(evidence))
         doc_put(d, o, "stopped", json_true());
@@ -115,8 +116,8 @@ static void put_dates(struct doc *d, json_t *report)
         const double t = read_number(f, "date");
         from = t < from ? t : from, to = t > to ? t : to;
     }
-    doc_put(d, report, "from", isfinite(from) ? json_real(from) : json_null());
-    doc_put(d, report, "to", isfinite(to) ? json_real(to) : json_null());
+    doc_put(d, report, "from", tree_number(from));
+    doc_put(d, report, "to", tree_number(to));
 }
 
 /* ---- figures ---- */
@@ -124,7 +125,7 @@ static void put_dates(struct doc *d, json_t *report)
 static void copy_number(struct doc *d, json_t *to, const json_t *from, const char *key)
 {
     const double v = read_number(from, key);
-    doc_put(d, to, key, isfinite(v) ? json_real(v) : json_null());
+    doc_put(d, to, key, tree_number(v));
 }
 
 /* What of a kind's own figures has the form of one. */

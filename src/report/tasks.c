@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "report/parts.h"
+#include "base/tree.h"
 
 /* "acc,none" is acc; of a filter that is one, both names stay. */
 static void name_of_metric(char out[200], const char *key)
@@ -21,7 +22,6 @@ static const char *better(const json_t *results, const char *task, const char *m
     return json_is_boolean(v) ? json_is_true(v) ? "higher" : "lower" : NULL;
 }
 
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
 static json_t *figure(struct doc *d, json_t *list, const json_t *results, const char *task, const char *metric, double value, double low, double high,
                       int64_t n)
@@ -31,9 +31,9 @@ static json_t *figure(struct doc *d, json_t *list, const json_t *results, const 
     json_t *o = doc_add(d, list, doc_object(d));
     doc_str(d, o, "name", name);
     doc_str(d, o, "of", task);
-    doc_put(d, o, "value", number(value));
-    doc_put(d, o, "low", number(low));
-    doc_put(d, o, "high", number(high));
+    doc_put(d, o, "value", tree_number(value));
+    doc_put(d, o, "low", tree_number(low));
+    doc_put(d, o, "high", tree_number(high));
     doc_int(d, o, "n", n);
     if (json_is_integer(json_object_get(json_object_get(results, "n-shot"), task)))
         doc_put(d, o, "shots", json_incref(json_object_get(json_object_get(results, "n-shot"), task)));

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "train/ranks.h"
 
 /* nll of a sequence, and whether its label has the highest logit. */
@@ -48,6 +49,6 @@ int run_evaluate_classes(struct run *r, double *loss, struct err *err)
     *loss = sum.loss / (double)n, r->accuracy = sum.right / (double)n;
     log_info("step %lld: held-out accuracy %.2f %%, loss %.4f, over %lld %s", (long long)r->state.step, 100 * r->accuracy, *loss, (long long)n,
              config_vision(&r->c.model) ? "images" : "texts");
-    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", run_metric_number(*loss), "valid_accuracy",
-                                     run_metric_number(r->accuracy), config_vision(&r->c.model) ? "valid_images" : "valid_texts", (json_int_t)n), err);
+    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", tree_number(*loss), "valid_accuracy",
+                                     tree_number(r->accuracy), config_vision(&r->c.model) ? "valid_images" : "valid_texts", (json_int_t)n), err);
 }

@@ -213,8 +213,8 @@ static json_t *write_window(const struct doctor_window *w, int cap)
 json_t *doctor_write(const struct doctor *d)
 {
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "loss", write_window(&d->loss, DOCTOR_STEPS), "norm", write_window(&d->norm, DOCTOR_STEPS), "sample",
-                     write_window(&d->sample, DOCTOR_SAMPLES), "first", isnan(d->first) ? json_null() : json_real(d->first), "best",
-                     isnan(d->best) ? json_null() : json_real(d->best), "last_good", (json_int_t)d->last_good, "overshot", (json_int_t)d->overshot,
+                     write_window(&d->sample, DOCTOR_SAMPLES), "first", tree_number(d->first), "best",
+                     tree_number(d->best), "last_good", (json_int_t)d->last_good, "overshot", (json_int_t)d->overshot,
                      "since_repeat", (json_int_t)d->since_repeat);
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/tree.h"
 #include "train/ranks.h"
 
 #define BLOCK 16384                      /* elements that a thread takes at a time, even */
@@ -387,7 +388,7 @@ void run_privacy_metrics(const struct run *r, json_t *o)
     if (!r->c.privacy.on)
         return;
     const struct dpsgd *d = &r->dp;
-    json_object_set_new(o, "epsilon", run_metric_number(run_privacy_spent(r, r->state.step)));
+    json_object_set_new(o, "epsilon", tree_number(run_privacy_spent(r, r->state.step)));
     json_object_set_new(o, "delta", json_real(r->c.privacy.delta));
     json_object_set_new(o, "records", json_integer(d->n_taken));
     json_object_set_new(o, "records_clipped", json_integer(d->n_clipped));
@@ -402,9 +403,9 @@ int run_put_privacy(const struct run *r, struct err *err)
         return 0;
     const double steps = (double)r->state.step;
     json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:o, s:s}", "mechanism", "DP-SGD: Poisson-sampled Gaussian", "neighbours", "one unit added or removed", "unit",
-                          has_records(r) ? "record" : "window of tokens", "epsilon", run_metric_number(run_privacy_spent(r, r->state.step)), "delta", p->delta, "noise_multiplier", d->noise,
+                          has_records(r) ? "record" : "window of tokens", "epsilon", tree_number(run_privacy_spent(r, r->state.step)), "delta", p->delta, "noise_multiplier", d->noise,
                           "steps", (json_int_t)r->state.step, "units", (json_int_t)d->n_record, "sampling_rate", d->rate, "max_grad_norm", p->max_grad_norm, "expected_units", expected(r),
-                          "epsilon_rdp", run_metric_number(rdp_epsilon(&d->rdp, steps, p->delta)), "not_covered",
+                          "epsilon_rdp", tree_number(rdp_epsilon(&d->rdp, steps, p->delta)), "not_covered",
                           run_classifies(r) ? "names of the classes, tokenizer learned from the texts, means and deviations of the images' channels, held-out evaluation, metrics of training"
                                             : "tokenizer learned from the text, held-out evaluation, metrics of training");
     if (o && !has_records(r))

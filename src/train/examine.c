@@ -14,6 +14,7 @@
  * something is odd. */
 #include <string.h>
 #include "base/log.h"
+#include "base/tree.h"
 #include "train/decide.h"
 #include "train/evidence.h"
 #include "train/watch.h"
@@ -142,12 +143,12 @@ int run_take_step(struct run *r, struct err *err)
         return 0;
     if ((r->state.step + 1) % DOCTOR_STEPS == 0 && doctor_rises(d)) {
         log_warn("the loss has been above its best, %.3f, for %d steps: train.lr %.2g may be too high", d->best, DOCTOR_STEPS, r->c.lr);
-        TRY(run_write_metric(r, json_pack("{s:I, s:s, s:o}", "step", (json_int_t)r->state.step + 1, "event", "loss rises", "loss_at_best", run_metric_number(d->best)), err));
+        TRY(run_write_metric(r, json_pack("{s:I, s:s, s:o}", "step", (json_int_t)r->state.step + 1, "event", "loss rises", "loss_at_best", tree_number(d->best)), err));
     }
     if (!doctor_diverges(d))
         return 0;
-    TRY(run_write_metric(r, json_pack("{s:I, s:s, s:o, s:o}", "step", (json_int_t)r->state.step + 1, "event", "diverges", "loss_at_first", run_metric_number(d->first), "loss_at_best",
-                                      run_metric_number(d->best)), err));
+    TRY(run_write_metric(r, json_pack("{s:I, s:s, s:o, s:o}", "step", (json_int_t)r->state.step + 1, "event", "diverges", "loss_at_first", tree_number(d->first), "loss_at_best",
+                                      tree_number(d->best)), err));
     return ERR(err, NUMERIC, "the loss diverges: it began at %.3f, had come down to %.3f, and is above both for %d steps: the learning rate is too high; try train.lr: %.2g instead of %.2g in another --out "
                "(on_spike: none does not stop)", d->first, d->best, DOCTOR_RECENT, r->c.lr / 3, r->c.lr);
 }

@@ -18,7 +18,7 @@ static json_t *keys_json(const struct opt *o)
     for (; o->type != OPT_END; o++) {
         const char *const *s = o->value;
         json_t *v = o->type == OPT_INT    ? json_integer(*(const int64_t *)o->value)
-                    : o->type == OPT_FLOAT ? run_metric_number(*(const double *)o->value)
+                    : o->type == OPT_FLOAT ? tree_number(*(const double *)o->value)
                     : o->type == OPT_FLAG  ? json_boolean(*(const bool *)o->value)
                     : *s                   ? json_string(*s)
                                            : json_null();
@@ -169,7 +169,7 @@ static int collect(const struct run *r, const struct train_result *result, json_
     json_object_set_new(o, "plan", plan_json(r, result));
     json_object_set_new(o, "limits", limits_json(&r->limits));
     json_object_set_new(o, "step", json_pack("{s:f, s:f, s:f, s:o}", "tokens", run_step_tokens(r), "operations", run_step_flops(r), "seconds_at_limits", run_step_seconds(r),
-                                             "seconds_expected", run_metric_number(r->predicted)));
+                                             "seconds_expected", tree_number(r->predicted)));
     if (!run_classifies(r)) {
         json_object_set_new(o, "tokens_train", json_integer(r->data.train.n));
         json_object_set_new(o, "tokens_valid", json_integer(r->data.valid.n));

@@ -1,6 +1,7 @@
 #include "train/finding.h"
 #include <string.h>
 #include "base/log.h"
+#include "base/tree.h"
 
 #define TEXT_TOKENS 64                   /* of a sample are shown */
 
@@ -32,8 +33,8 @@ static int add_sample(struct run *r, json_t *list, const struct doctor_sample *s
         rc = add_text(r, s, &text, err);
     const int window = run_classifies(r) ? s->sequence : (int)(r->batch.seq_start[s->sequence] / r->c.ctx);
     json_t *o = rc ? NULL : json_pack("{s:I, s:i, s:i, s:o, s:o, s:s}", "micro", (json_int_t)(s->i_micro % r->n_micro), "window", window,
-                                      "sequence", s->sequence, "loss", run_metric_number(s->loss),
-                                      "deviations", run_metric_number(s->odd), "text", text.data);
+                                      "sequence", s->sequence, "loss", tree_number(s->loss),
+                                      "deviations", tree_number(s->odd), "text", text.data);
     if (!rc && (!o || json_array_append_new(list, o)))
         rc = ERR(err, NOMEM, "no memory to write metrics");
     if (!rc && show)
@@ -71,7 +72,7 @@ int finding_tell(struct run *r, const struct finding *f, const char *action, str
         return rc;
     }
     return run_write_metric(r, json_pack("{s:I, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o}", "step", (json_int_t)r->state.step + 1, "event", "spike", "cause",
-                                         cause_word(f->cause), "odd", odd, "loss", run_metric_number(f->loss), "loss_deviations", run_metric_number(f->o.loss), "grad_norm",
-                                         run_metric_number(f->norm), "norm_deviations", run_metric_number(f->o.norm), "what", f->what, "where", f->where, "action", action,
+                                         cause_word(f->cause), "odd", odd, "loss", tree_number(f->loss), "loss_deviations", tree_number(f->o.loss), "grad_norm",
+                                         tree_number(f->norm), "norm_deviations", tree_number(f->o.norm), "what", f->what, "where", f->where, "action", action,
                                          "samples", samples), err);
 }

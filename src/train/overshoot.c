@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/tree.h"
 #include "train/ranks.h"
 
 #define FIRST 32                             /* the steps that are tried: TRIES from here, and from each doubling of it */
@@ -56,6 +57,6 @@ int run_after_update(struct run *r, double before, struct err *err)
     if (!doctor_overshoots(&r->state.doctor, before, after))
         return 0;
     log_warn("step %lld made the loss of its own batch worse, %.4f from %.4f, and another lately did: train.lr %.2g may be too high", (long long)r->state.step + 1, after, before, r->c.lr);
-    return run_write_metric(r, json_pack("{s:I, s:s, s:o, s:o}", "step", (json_int_t)r->state.step + 1, "event", "overshoots", "loss_before", run_metric_number(before), "loss_after",
-                                         run_metric_number(after)), err);
+    return run_write_metric(r, json_pack("{s:I, s:s, s:o, s:o}", "step", (json_int_t)r->state.step + 1, "event", "overshoots", "loss_before", tree_number(before), "loss_after",
+                                         tree_number(after)), err);
 }

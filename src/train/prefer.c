@@ -1,6 +1,7 @@
 #include "train/prefer.h"
 #include <math.h>
 #include "base/log.h"
+#include "base/tree.h"
 #include "train/ranks.h"
 
 /* Log-probability of the counted tokens of sequence i by the model, over that by the reference. */
@@ -68,6 +69,6 @@ int run_evaluate_pairs(struct run *r, double *loss, struct err *err)
     *loss = sum.loss / N;
     log_info("step %lld: held-out loss %.4f over %lld pairs, %.1f %% of them preferred rightly, margin %.4f", (long long)r->state.step, *loss, (long long)n,
              100 * sum.right / N, (sum.chosen - sum.rejected) / N);
-    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", run_metric_number(*loss), "valid_rewards/accuracies",
-                                     run_metric_number(sum.right / N), "valid_rewards/margins", run_metric_number((sum.chosen - sum.rejected) / N), "valid_pairs", (json_int_t)n), err);
+    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", tree_number(*loss), "valid_rewards/accuracies",
+                                     tree_number(sum.right / N), "valid_rewards/margins", tree_number((sum.chosen - sum.rejected) / N), "valid_pairs", (json_int_t)n), err);
 }

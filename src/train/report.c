@@ -13,7 +13,6 @@
 /* ---- metrics ---- */
 
 /* JSON has no number for NaN and infinity: null. */
-json_t *run_metric_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 /* The line, and before it how many were lost since the last one that the disk took. */
 static int write_line(struct run *r, const char *text, struct err *err)
@@ -191,15 +190,15 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
         return 0;
     const double tokens = run_step_tokens(r), share = run_step_flops(r) / mean_seconds / limits_peak(&r->limits, train_compute(&r->c));
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
-                          run_metric_number(tokens / mean_seconds), "share_of_peak", run_metric_number(share), "seconds", run_metric_number(seconds), "peak_bytes",
+                          tree_number(tokens / mean_seconds), "share_of_peak", tree_number(share), "seconds", tree_number(seconds), "peak_bytes",
                           (json_int_t)mem_private_peak());
     if (run_classifies(r))
-        json_object_set_new(o, config_vision(&r->c.model) ? "images_per_s" : "texts_per_s", run_metric_number(tokens / mean_seconds / classes_mean_tokens(&r->classes, &r->c)));
+        json_object_set_new(o, config_vision(&r->c.model) ? "images_per_s" : "texts_per_s", tree_number(tokens / mean_seconds / classes_mean_tokens(&r->classes, &r->c)));
     if (train_prefers(&r->c)) {
         static const char *const names[] = { "rewards/chosen", "rewards/rejected", "rewards/accuracies" };
         for (int i = 0; i < 3; i++)
-            json_object_set_new(o, names[i], run_metric_number(r->sums[SUM_CHOSEN + i]));
-        json_object_set_new(o, "rewards/margins", run_metric_number(r->sums[SUM_CHOSEN] - r->sums[SUM_REJECTED]));
+            json_object_set_new(o, names[i], tree_number(r->sums[SUM_CHOSEN + i]));
+        json_object_set_new(o, "rewards/margins", tree_number(r->sums[SUM_CHOSEN] - r->sums[SUM_REJECTED]));
     }
     if (r->model.n_stats) {
         json_t *layers = json_array();
@@ -207,13 +206,13 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
             double a, b;
             expert_load(r, i, &a, &b);
             const struct aux_losses l = graph_aux_losses(stats_of(r, i), &r->model.route);
-            json_t *layer = json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "load_min", run_metric_number(a), "load_max", run_metric_number(b), "dead", run_dead_experts(r, i), "lb_loss", run_metric_number(l.lb), "z_loss", run_metric_number(l.z),
-                                      "entropy", run_metric_number(l.entropy));
+            json_t *layer = json_pack("{s:o, s:o, s:i, s:o, s:o, s:o}", "load_min", tree_number(a), "load_max", tree_number(b), "dead", run_dead_experts(r, i), "lb_loss", tree_number(l.lb), "z_loss", tree_number(l.z),
+                                      "entropy", tree_number(l.entropy));
             if (balance_range(&r->model, i, &a, &b))
-                json_object_update_new(layer, json_pack("{s:o, s:o}", "bias_min", run_metric_number(a), "bias_max", run_metric_number(b)));
+                json_object_update_new(layer, json_pack("{s:o, s:o}", "bias_min", tree_number(a), "bias_max", tree_number(b)));
             json_array_append_new(layers, layer);
         }
-        json_object_set_new(o, "aux_loss", run_metric_number(r->aux));
+        json_object_set_new(o, "aux_loss", tree_number(r->aux));
         json_object_set_new(o, "experts", layers);
     }
     run_privacy_metrics(r, o);

@@ -200,7 +200,6 @@ int run_write_facts(const struct run *r, const struct train_result *result, stru
 
 /* ---- report.c ---- */
 int64_t run_unix_ms(void);
-json_t *run_metric_number(double x);                            /* JSON has no number for NaN and infinity: null */
 int run_write_metric(struct run *r, json_t *o, struct err *err);      /* takes o; a full disk loses the line, which is told, and is no error */
 int run_open_metrics(struct run *r, struct err *err);           /* lines of steps that will be done again are taken out */
 /* seconds: of this step, and of a step on average. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/log.h"
+#include "base/tree.h"
 #include "train/adversary.h"
 #include "train/balance.h"
 #include "train/ranks.h"
@@ -260,6 +261,6 @@ int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte,
     *bits_per_byte = *loss / log(2) * (double)counted / ((double)r->data.valid.n_text * (double)counted / (double)r->data.valid.n_learn);
     log_info("step %lld: held-out loss %.4f, %.4f bits per byte, over %lld tokens in windows of %lld", (long long)r->state.step, *loss, *bits_per_byte,
              (long long)counted, (long long)r->c.ctx);
-    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", run_metric_number(*loss), "valid_bits_per_byte",
-                                     run_metric_number(*bits_per_byte), "valid_tokens", (json_int_t)counted), err);
+    return run_write_metric(r, json_pack("{s:I, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "valid_loss", tree_number(*loss), "valid_bits_per_byte",
+                                     tree_number(*bits_per_byte), "valid_tokens", (json_int_t)counted), err);
 }

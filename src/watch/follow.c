@@ -243,7 +243,7 @@ static int add_signals(const struct follow *f, json_t *report, const struct refe
         TRY(picture_make(&picture, f->r, window, i, err));
         int rc = json_object_set_new(o, "picture", picture);
         rc = json_object_set_new(o, "path", path_json(f, i)) || rc;
-        if (rc || json_object_set_new(o, "effect", isfinite(effect) ? json_real(effect) : json_null()))
+        if (rc || json_object_set_new(o, "effect", tree_number(effect)))
             return ERR(err, NOMEM, "no memory to tell of a signal");
     }
     return 0;

@@ -1,9 +1,9 @@
 #include <math.h>
 #include "watch/report.h"
+#include "base/tree.h"
 
 #define DRIFT_SHARE 0.5
 
-static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
 static double monitor_alpha(const struct drift_found *f) { return f->monitor_opts && f->monitor_opts->alpha > 0 ? f->monitor_opts->alpha : 0.01; }
 static double window_alpha(const struct drift_found *f) { return f->window_opts && f->window_opts->alpha > 0 ? f->window_opts->alpha : 0.05; }
@@ -31,8 +31,8 @@ bool drift_found_any(const struct drift_found *f)
 static json_t *change_json(const struct change *c)
 {
     return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:f}", "at", (json_int_t)c->at, "low", (json_int_t)c->low, "high", (json_int_t)c->high, "auc",
-                     number(c->auc), "auc_low",
-                     number(c->auc_low), "auc_high", number(c->auc_high), "tv", c->tv);
+                     tree_number(c->auc), "auc_low",
+                     tree_number(c->auc_low), "auc_high", tree_number(c->auc_high), "tv", c->tv);
 }
 
 static json_t *monitored_json(const struct monitor *m, int i)
@@ -42,29 +42,29 @@ static json_t *monitored_json(const struct monitor *m, int i)
         return json_null();
     monitor_state(m, i, &s);
     return json_pack("{s:I, s:b, s:o, s:f, s:f, s:f, s:o, s:s, s:o, s:o}", "events", (json_int_t)s.n, "alarmed", s.alarmed, "alarmed_at",
-                     s.alarmed ? json_integer((json_int_t)s.alarmed_at) : json_null(), "e", s.e, "e_max", s.e_max, "threshold", s.threshold, "p", number(s.p), "track", s.track,
+                     s.alarmed ? json_integer((json_int_t)s.alarmed_at) : json_null(), "e", s.e, "e_max", s.e_max, "threshold", s.threshold, "p", tree_number(s.p), "track", s.track,
                      "change", change_json(&s.change), "change_at_alarm", s.alarmed ? change_json(&s.at_alarm) : json_null());
 }
 
 static json_t *effect_json(enum watch_kind kind, const struct window_signal *w)
 {
     if (kind == WATCH_NUMBER)
-        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "shift", number(w->shift), "shift_low", number(w->shift_low), "shift_high",
-                         number(w->shift_high), "delta",
-                         number(w->delta), "delta_low", number(w->delta_low), "delta_high", number(w->delta_high), "wasserstein", number(w->wasserstein));
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "shift", tree_number(w->shift), "shift_low", tree_number(w->shift_low), "shift_high",
+                         tree_number(w->shift_high), "delta",
+                         tree_number(w->delta), "delta_low", tree_number(w->delta_low), "delta_high", tree_number(w->delta_high), "wasserstein", tree_number(w->wasserstein));
     if (kind == WATCH_CATEGORY)
-        return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "tv", number(w->tv), "category", w->category, "share_reference", number(w->share_reference),
+        return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "tv", tree_number(w->tv), "category", w->category, "share_reference", tree_number(w->share_reference),
                          "share_window",
-                         number(w->share_window), "change_low", number(w->change_low), "change_high", number(w->change_high));
-    return json_pack("{s:o, s:o, s:o}", "auc", number(w->auc), "auc_low", number(w->auc_low), "auc_high", number(w->auc_high));
+                         tree_number(w->share_window), "change_low", tree_number(w->change_low), "change_high", tree_number(w->change_high));
+    return json_pack("{s:o, s:o, s:o}", "auc", tree_number(w->auc), "auc_low", tree_number(w->auc_low), "auc_high", tree_number(w->auc_high));
 }
 
 static json_t *window_json(enum watch_kind kind, const struct window_signal *w)
 {
-    return json_pack("{s:s?, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:o, s:o, s:s}", "test", w->test, "statistic", number(w->statistic), "p", number(w->p),
+    return json_pack("{s:s?, s:o, s:o, s:o, s:b, s:I, s:I, s:f, s:f, s:o, s:o, s:s}", "test", w->test, "statistic", tree_number(w->statistic), "p", tree_number(w->p),
                      "p_adjusted",
-                     number(w->p_adjusted), "drift", w->drift, "reference", (json_int_t)w->n_reference, "window", (json_int_t)w->n_window, "missing_reference",
-                     w->missing_reference, "missing_window", w->missing_window, "effect", effect_json(kind, w), "psi", number(w->psi), "psi_rate",
+                     tree_number(w->p_adjusted), "drift", w->drift, "reference", (json_int_t)w->n_reference, "window", (json_int_t)w->n_window, "missing_reference",
+                     w->missing_reference, "missing_window", w->missing_window, "effect", effect_json(kind, w), "psi", tree_number(w->psi), "psi_rate",
                      "none stated");
 }
 

@@ -718,6 +718,17 @@ static void bytes_that_are_no_utf8_are_replaced_one_by_one(void **state)
     }
 }
 
+static void a_number_that_json_has_not_is_null(void **state)
+{
+    (void)state;
+    const double none[] = { (double)NAN, (double)INFINITY, -(double)INFINITY };
+    for (int i = 0; i < 3; i++)
+        assert_true(json_is_null(tree_number(none[i])));
+    json_t *x = tree_number(-1.5);
+    assert_true(json_real_value(x) == -1.5);
+    json_decref(x);
+}
+
 static void the_last_name_of_a_path_is_found_with_and_without_a_slash_behind_it(void **state)
 {
     (void)state;
@@ -790,6 +801,7 @@ static void waits_end_so_many_seconds_from_now(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_number_that_json_has_not_is_null),
         cmocka_unit_test(the_last_name_of_a_path_is_found_with_and_without_a_slash_behind_it),
         cmocka_unit_test(a_path_has_a_last_part_and_a_folder),
         cmocka_unit_test_setup_teardown(a_temporary_folder_is_a_new_one_for_its_owner_alone, make_dir, remove_dir),
