@@ -74,6 +74,10 @@ struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const 
 /* c[M][N] = a[M][K] * b[N][K]^T, bf16 operands; c16 (bf16) or c32 (float), the other NULL.  K, ld_a, ld_b multiples of 8. */
 struct gemm_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const u16) a; GLOBAL(const u16) b; long ld_c, ld_a, ld_b; int M, N, K; };
 
+/* gemm_cdna3, gemm_cdna3_128, gemm_cdna3_fp8: c[M][N] = scale * a[M][K] * b[N][K]^T, operands bf16 (K, ld_a, ld_b multiples of 8) or e4m3fnuz (of 16); c16 or c32, the
+ * other NULL; N and ld_c multiples of 8.  Grid: tiles of 256 x 256, of gemm_cdna3_128 128 x 128, in one dimension. */
+struct gemm_cdna3_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const void) a; GLOBAL(const void) b; long ld_c, ld_a, ld_b; int M, N, K; float scale; };
+
 /* gemm_sm90, gemm_sm90_n128, gemm_sm90_e4m3.  Tensor maps in device memory (gpu/kern/gemm_sm90.c says of what); scale: fp8's, of the sums. */
 struct gemm_sm90_args { GLOBAL(const void) map_a; GLOBAL(const void) map_b; GLOBAL(const void) map_c; int M, N, K; float scale; };
 

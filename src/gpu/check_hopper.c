@@ -36,14 +36,16 @@ static float *fetched(struct job *j, const void *device, size_t n)
 
 /* ---- products ---- */
 
-/* n numbers of about -1 .. 1: bytes to upload, and what they are. */
+/* n numbers of about -1 .. 1: bytes to upload, and what they are.  e4m3fnuz (gfx942): half of that, and no -0. */
 static void *e4m3(struct job *j, size_t n, float *value)
 {
     unsigned char *x = job_host(j, n);
+    const bool fnuz = gpu_has(j->g, GPU_gemm_cdna3);
     for (size_t i = 0; i < n && x && value; i++) {
         x[i] = (unsigned char)((int)((job_random(j) + 1) * 128) & 0xbf);            /* exponents below 2^1 */
+        x[i] = fnuz && x[i] == 0x80 ? 0 : x[i];
         const int e = x[i] >> 3 & 15, m = x[i] & 7;
-        value[i] = (x[i] & 128 ? -1.0f : 1.0f) * (e ? ldexpf((float)(8 + m), e - 10) : ldexpf((float)m, -9));
+        value[i] = (x[i] & 128 ? -1.0f : 1.0f) * (e ? ldexpf((float)(8 + m), e - 10 - fnuz) : ldexpf((float)m, -9 - fnuz));
     }
     return job_upload(j, x, n);
 }
@@ -57,9 +59,28 @@ static void *operand(struct job *j, bool bytes, size_t n, float *value)
     return uploaded16(j, x, n);
 }
 
+/* The same sums as floats, and by gfx942's other tile to the bit. */
+static void floats(struct job *j, struct gpu_call call, const float *want, size_t n)
+{
+    const bool narrow = call.kernel == GPU_gemm_cdna3_128;
+    struct gemm_cdna3_args *a = &call.args.cdna3;
+    float *got = job_host(j, n * 4), *other = job_host(j, n * 4);
+    a->c16 = NULL, a->c32 = job_device(j, n * 4);
+    j->rc = j->rc ? j->rc : gpu_call_launch(j->g, j->stream, &call, &j->err);
+    job_download(j, got, a->c32, n * 4);
+    job_compare(j, gpu_kernel_name(call.kernel), got, want, n, fmax(1e-6, a->K * 0x1p-24 / 32));
+    if (call.kernel == GPU_gemm_cdna3_fp8)
+        return;
+    const int tile = narrow ? 256 : 128;
+    call.kernel = narrow ? GPU_gemm_cdna3 : GPU_gemm_cdna3_128, call.gx = (long)((a->M + tile - 1) / tile) * ((a->N + tile - 1) / tile);
+    a->c32 = job_device(j, n * 4);
+    j->rc = j->rc ? j->rc : gpu_call_launch(j->g, j->stream, &call, &j->err);
+    job_download(j, other, a->c32, n * 4);
+    job_compare_bits(j, gpu_kernel_name(call.kernel), other, got, n * 4);
+}
+
 static void product(struct job *j, int n_tile, bool bytes, int M, int N, int K)
 {
-    const enum gpu_kernel kernel = bytes ? GPU_gemm_sm90_e4m3 : n_tile == 128 ? GPU_gemm_sm90_n128 : GPU_gemm_sm90;
     job_begin(j);
     snprintf(j->shape, sizeof j->shape, "M %d, N %d, K %d", M, N, K);
     const size_t n_a = (size_t)M * (size_t)K, n_b = (size_t)N * (size_t)K, n_c = (size_t)M * (size_t)N;
@@ -68,9 +89,10 @@ static void product(struct job *j, int n_tile, bool bytes, int M, int N, int K)
     const struct gpu_gemm p = { .a = operand(j, bytes, n_a, a), .b = operand(j, bytes, n_b, b), .c = poisoned(j, n_c), .M = M, .N = N, .K = K, .n_tile = n_tile, .e4m3 = bytes,
                                 .scale = scale };
     void *maps = job_device(j, GPU_MAPS_BYTES);
-    struct gpu_call call;
+    struct gpu_call call = { 0 };
     j->rc = j->rc ? j->rc : gpu_gemm_call(j->g, j->stream, maps, &p, &call, &j->err);
     j->rc = j->rc ? j->rc : gpu_call_launch(j->g, j->stream, &call, &j->err);
+    const char *name = j->rc ? "product" : gpu_kernel_name(call.kernel);
     const float *got = fetched(j, p.c, n_c);
     for (int m = 0; m < M && !j->rc; m++)
         for (int n = 0; n < N; n++) {
@@ -79,8 +101,10 @@ static void product(struct job *j, int n_tile, bool bytes, int M, int N, int K)
                 s += (double)a[(size_t)m * (size_t)K + (size_t)k] * (double)b[(size_t)n * (size_t)K + (size_t)k];
             want[(size_t)m * (size_t)N + (size_t)n] = (float)(s * (double)scale);
         }
-    job_compare(j, gpu_kernel_name(kernel), got, want, n_c, ROUNDED);
-    job_end(j, gpu_kernel_name(kernel));
+    job_compare(j, name, got, want, n_c, ROUNDED);
+    if (!j->rc && gpu_has(j->g, GPU_gemm_cdna3))
+        floats(j, call, want, n_c);
+    job_end(j, name);
 }
 
 /* ---- attention ---- */
@@ -160,6 +184,11 @@ void check_hopper(struct job *j)
     static const struct lengths one = { 1, { 128 }, { 176 } }, some = { 4, { 100, 333, 1, 200 }, { 100, 400, 77, 40 } }, ends = { 3, { 1, 129, 5 }, { 1, 353, 1 } };
     static const int sizes[][3] = { { 1, 8, 16 }, { 128, 256, 64 }, { 129, 264, 80 }, { 300, 520, 1040 }, { 1000, 1160, 336 } };
     const bool sm90 = gpu_has(j->g, GPU_gemm_sm90) && gpu_calls(j->g)->tensor_map;
+    /* Of gfx942: fewer than 128 bytes of K, two blocks of it, one and some; more tiles than dies and than a band is high. */
+    static const int few[][4] = { { 256, 1, 8, 16 }, { 128, 129, 136, 144 }, { 256, 260, 264, 208 }, { 128, 1060, 136, 80 } };
+    for (size_t i = 0; i < sizeof few / sizeof *few && gpu_has(j->g, GPU_gemm_cdna3); i++)
+        for (int bytes = 0; bytes < (i < 3 ? 2 : 1); bytes++)
+            product(j, few[i][0], bytes, few[i][1], few[i][2], few[i][3]);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && sm90; i++) {
         product(j, 256, false, sizes[i][0], sizes[i][1], sizes[i][2]);
         product(j, 128, false, sizes[i][0], sizes[i][1], sizes[i][2]);

@@ -1,4 +1,4 @@
-/* hopper.c - tensor maps, grids and arguments of gemm_sm90 and of attn_sm90 and attn_sm80. */
+/* hopper.c - tensor maps, grids and arguments of gemm_sm90 and gemm_cdna3, of attn_sm90, attn_sm80 and attn_cdna3. */
 #include "gpu/hopper.h"
 #include <stdint.h>
 
@@ -32,10 +32,25 @@ static int map_heads(struct gpu *g, void *map, const void *p, int n_token, int n
 
 int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err) { return gpu_launch(g, stream, c->kernel, c->gx, c->gy, c->gz, &c->args, err); }
 
+/* gfx942's: no tensor maps. */
+static int gemm_cdna3_call(struct gpu *g, const struct gpu_gemm *p, struct gpu_call *out, struct err *err)
+{
+    const int unit = p->e4m3 ? 16 : 8;
+    const bool narrow = !p->e4m3 && (p->n_tile == 128 || (p->n_tile == 0 && ceil_div(p->M, 256) * ceil_div(p->N, 256) < gpu_facts(g)->n_unit));
+    const int tile = narrow ? 128 : 256;
+    if (p->M < 1 || p->N < 8 || p->N % 8 || p->K < unit || p->K % unit || p->K > 1 << 22)
+        return ERR(err, UNSUPPORTED, "a product of M %d, N %d, K %d, expected N in multiples of 8 and K of %d, up to %d", p->M, p->N, p->K, unit, 1 << 22);
+    *out = (struct gpu_call){ .kernel = p->e4m3 ? GPU_gemm_cdna3_fp8 : narrow ? GPU_gemm_cdna3_128 : GPU_gemm_cdna3, .gx = ceil_div(p->M, tile) * ceil_div(p->N, tile), .gy = 1, .gz = 1 };
+    out->args.cdna3 = (struct gemm_cdna3_args){ .c16 = p->c, .a = p->a, .b = p->b, .ld_a = p->K, .ld_b = p->K, .ld_c = p->N, .M = p->M, .N = p->N, .K = p->K, .scale = p->scale };
+    return 0;
+}
+
 int gpu_gemm_call(struct gpu *g, void *stream, void *maps, const struct gpu_gemm *p, struct gpu_call *out, struct err *err)
 {
     _Alignas(64) unsigned char host[GPU_MAPS_BYTES];
     char *at = maps;
+    if (gpu_has(g, GPU_gemm_cdna3))
+        return gemm_cdna3_call(g, p, out, err);
     const int n_unit = gpu_facts(g)->n_unit, unit = p->e4m3 ? 16 : 8;
     const bool narrow = !p->e4m3 && (p->n_tile == 128 || (p->n_tile == 0 && ceil_div(p->M, 128) * ceil_div(p->N, 256) < n_unit));
     const enum gpu_kernel kernel = p->e4m3 ? GPU_gemm_sm90_e4m3 : narrow ? GPU_gemm_sm90_n128 : GPU_gemm_sm90;

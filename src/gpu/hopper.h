@@ -1,4 +1,4 @@
-/* hopper.h - large products and attention of many queries (prefill) by the kernels made for NVIDIA's matrix units.
+/* hopper.h - large products and attention of many queries (prefill) by the kernels made for a device's matrix units: Hopper's, gfx942's.
  *
  * A call is made once for buffers that stay where they are, and launched as often as wanted:
  *     gpu_gemm_call(g, stream, maps, &p, &call, err);  gpu_call_launch(g, stream, &call, err);
@@ -15,12 +15,13 @@
 struct gpu_call {
     enum gpu_kernel kernel;
     long gx, gy, gz;
-    union { struct gemm_sm90_args gemm; struct attn_sm90_args sm90; struct attn_sm80_args sm80; } args;
+    union { struct gemm_sm90_args gemm; struct attn_sm90_args sm90; struct attn_sm80_args sm80; struct gemm_cdna3_args cdna3; } args;
 };
 int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err);
 
 /* c[M][N] = scale * a[M][K] * b[N][K]^T, c bf16.  a, b: bf16 (scale 1; N and K multiples of 8), or e4m3 (K a multiple of 16).  Rows
- * without gaps, 16-byte aligned.  n_tile: columns a block makes, 128 or 256 (e4m3: 256); 0: 256 where that fills the device. */
+ * without gaps, 16-byte aligned.  n_tile: columns a block makes, 128 or 256 (e4m3: 256); 0: 256 where that fills the device.
+ * gfx942: e4m3 is e4m3fnuz there, whose numbers are half of what the same bits are as e4m3fn, and 0x80 NaN. */
 struct gpu_gemm { const void *a, *b; void *c; int M, N, K, n_tile; bool e4m3; float scale; };
 int gpu_gemm_call(struct gpu *g, void *stream, void *maps, const struct gpu_gemm *p, struct gpu_call *out, struct err *err);
 

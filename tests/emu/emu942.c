@@ -23,14 +23,14 @@
     X(s_waitcnt) X(s_nop) X(s_setprio) X(s_branch) X(s_cbranch_execz) X(s_cbranch_execnz) X(s_cbranch_vccz) X(s_cbranch_vccnz) X(s_cbranch_scc0) X(s_cbranch_scc1) X(s_mov_b32) X(s_mov_b64) \
     X(s_movk_i32) X(s_add_i32) X(s_add_u32) X(s_addc_u32) X(s_sub_i32) X(s_sub_u32) X(s_subb_u32) X(s_addk_i32) X(s_mulk_i32) X(s_mul_i32) X(s_mul_hi_u32) X(s_mul_hi_i32) X(s_lshl_b32) \
     X(s_lshr_b32) X(s_ashr_i32) X(s_lshl_b64) X(s_lshr_b64) X(s_ashr_i64) X(s_and_b32) X(s_or_b32) X(s_xor_b32) X(s_and_b64) X(s_or_b64) X(s_xor_b64) X(s_andn2_b64) X(s_orn2_b64) X(s_min_i32) \
-    X(s_max_i32) X(s_abs_i32) X(s_cselect_b32) X(s_cselect_b64) X(s_and_saveexec_b64) X(s_or_saveexec_b64) X(s_andn2_saveexec_b64) X(v_mov_b32) X(v_mov_b64) X(v_accvgpr_read_b32) \
+    X(s_max_i32) X(s_abs_i32) X(s_not_b32) X(s_cselect_b32) X(s_cselect_b64) X(s_and_saveexec_b64) X(s_or_saveexec_b64) X(s_andn2_saveexec_b64) X(v_mov_b32) X(v_mov_b64) X(v_accvgpr_read_b32) \
     X(v_accvgpr_write_b32) X(v_add_f32) X(v_sub_f32) X(v_subrev_f32) X(v_mul_f32) X(v_max_f32) X(v_min_f32) X(v_fma_f32) X(v_fmac_f32) X(v_fmamk_f32) X(v_fmaak_f32) X(v_fma_mix_f32) X(v_pk_add_f32) X(v_pk_mul_f32) \
     X(v_pk_fma_f32) X(v_exp_f32) X(v_log_f32) X(v_rcp_f32) X(v_rcp_iflag_f32) X(v_rsq_f32) X(v_rndne_f32) X(v_trunc_f32) X(v_ldexp_f32) X(v_frexp_mant_f32) X(v_frexp_exp_i32_f32) \
     X(v_div_scale_f32) X(v_div_fmas_f32) X(v_div_fixup_f32) X(v_cvt_f32_i32) X(v_cvt_f32_u32) X(v_cvt_i32_f32) X(v_cvt_u32_f32) X(v_cvt_f32_f16) X(v_cvt_f32_f16_sdwa) X(v_cvt_f32_ubyte0) \
     X(v_cvt_f32_ubyte1) X(v_add_u32) X(v_sub_u32) X(v_subrev_u32) X(v_add3_u32) X(v_add_lshl_u32) X(v_lshl_add_u32) X(v_lshl_or_b32) X(v_and_or_b32) X(v_or3_b32) X(v_xad_u32) X(v_and_b32) X(v_or_b32) \
     X(v_xor_b32) X(v_not_b32) X(v_bfe_u32) X(v_bfe_i32) X(v_bfrev_b32) X(v_perm_b32) X(v_lshlrev_b32) X(v_lshrrev_b32) X(v_ashrrev_i32) X(v_lshlrev_b64) X(v_lshrrev_b64) X(v_ashrrev_i64) X(v_lshl_add_u64) \
     X(v_mul_lo_u32) X(v_mul_hi_u32) X(v_mul_u32_u24) X(v_mad_u32_u24) X(v_mad_u64_u32) X(v_mad_i64_i32) X(v_max_i32) X(v_min_i32) X(v_add_co_u32) X(v_addc_co_u32) X(v_sub_co_u32) X(v_subrev_co_u32) \
-    X(v_subb_co_u32) X(v_subbrev_co_u32) X(v_cndmask_b32) X(v_mbcnt_lo_u32_b32) X(v_mbcnt_hi_u32_b32) X(v_readlane_b32) X(v_writelane_b32) X(v_readfirstlane_b32) X(v_dot4c_i32_i8) X(v_mfma_f32_32x32x8_bf16)
+    X(v_subb_co_u32) X(v_subbrev_co_u32) X(v_cndmask_b32) X(v_mbcnt_lo_u32_b32) X(v_mbcnt_hi_u32_b32) X(v_readlane_b32) X(v_writelane_b32) X(v_readfirstlane_b32) X(v_dot4c_i32_i8) X(v_mfma_f32_32x32x8_bf16) X(v_mfma_f32_16x16x16_bf16) X(v_mfma_f32_16x16x32_fp8_fp8)
 enum amd_op {
 #define X(name) AMD_##name,
     AMD_OPS(X)
@@ -139,7 +139,7 @@ static int amd_decode(struct amd_code *c, const char *text)
     for (int i = 0; i < AMD_s_cmp; i++)
         if (!strcmp(names[i], name))
             c->op = (enum amd_op)i;
-    if (sscanf(name, "s_cmp_%3[a-z]_%3s", c->how, c->type) == 2)
+    if (sscanf(name, "s_cmp_%3[a-z]_%3s", c->how, c->type) == 2 || sscanf(name, "s_cmpk_%3[a-z]_%3s", c->how, c->type) == 2)
         c->op = AMD_s_cmp;
     else if (sscanf(name, "v_cmp_%3[a-z]_%3s", c->how, c->type) == 2)
         c->op = AMD_v_cmp;
@@ -500,6 +500,35 @@ static void amd_mfma(const struct amd_code *c, struct amd_wave *w)
         memcpy(w->v[c->o[0].reg + i], d[i], sizeof d[i]);
 }
 
+static float amd_e4m3fnuz(uint32_t u)
+{
+    const int e = u >> 3 & 15, m = u & 7;
+    const float f = e ? ldexpf((float)(8 + m), e - 11) : ldexpf((float)m, -10);
+    return u == 0x80 ? NAN : u & 0x80 ? -f : f;
+}
+/* Of 16 x 16: a lane has 8 bytes of row, of column, lane%16, the (lane/16)-th; accumulator i is row 4(lane/16) + i, column lane%16. */
+static void amd_mfma16(const struct amd_code *c, struct amd_wave *w)
+{
+    static float a[16][32], b[16][32];
+    static uint32_t d[4][64];
+    const int n = c->op == AMD_v_mfma_f32_16x16x16_bf16 ? 4 : 8;
+    for (int l = 0; l < 64; l++)
+        for (int j = 0; j < n; j++)
+            for (int x = 0; x < 2; x++) {
+                const uint32_t v = amd_raw(w, &c->o[1 + x], j / (n / 2), l);
+                (x ? b : a)[l & 15][n * (l >> 4) + j] = n == 4 ? amd_float(v >> (16 * (j & 1)) << 16) : amd_e4m3fnuz(v >> (8 * (j & 3)) & 255);
+            }
+    for (int l = 0; l < 64; l++)
+        for (int i = 0; i < 4; i++) {
+            float s = amd_float(amd_raw(w, &c->o[3], c->o[3].kind == 'v' ? i : 0, l));
+            for (int k = 0; k < 4 * n; k++)
+                s = fmaf(a[4 * (l >> 4) + i][k], b[l & 15][k], s);
+            d[i][l] = amd_u32(s);
+        }
+    for (int i = 0; i < 4; i++)
+        memcpy(w->v[c->o[0].reg + i], d[i], sizeof d[i]);
+}
+
 /* A source of v_fma_mix_f32: a float, or one of the halves of a register. */
 static float amd_mix(const struct amd_code *c, const struct amd_wave *w, int i, int lane)
 {
@@ -535,6 +564,8 @@ static int amd_vector(const struct amd_code *c, struct amd_wave *w, int wave)
     const struct amd_operand *o = c->o;
     if (c->op == AMD_v_mfma_f32_32x32x8_bf16)
         return amd_mfma(c, w), 0;
+    if (c->op == AMD_v_mfma_f32_16x16x16_bf16 || c->op == AMD_v_mfma_f32_16x16x32_fp8_fp8)
+        return amd_mfma16(c, w), 0;
     if (c->op == AMD_v_readlane_b32 || c->op == AMD_v_readfirstlane_b32) {
         const int lane = c->op == AMD_v_readlane_b32 ? (int)(amd_raw(w, &o[2], 0, 0) & 63) : exec ? __builtin_ctzll(exec) : 0;
         return w->s[o[0].reg] = amd_raw(w, &o[1], 0, lane), 0;
@@ -654,6 +685,7 @@ static int amd_scalar(const struct amd_code *c, struct amd_wave *w, int wave)
     case AMD_s_and_b32: *d = a & b; break;
     case AMD_s_or_b32: *d = a | b; break;
     case AMD_s_xor_b32: *d = a ^ b; break;
+    case AMD_s_not_b32: *d = ~a; break;
     case AMD_s_abs_i32: *d = (int32_t)a < 0 ? -a : a; break;
     case AMD_s_lshl_b64: r = A << (b & 63); break;
     case AMD_s_lshr_b64: r = A >> (b & 63); break;

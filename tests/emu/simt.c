@@ -19,7 +19,7 @@ static struct {
     int n_passed[SIMT_THREADS];                      /* barriers */
     unsigned barrier_round;
     struct { int n; unsigned round; } wave[SIMT_THREADS / SIMT_WAVE];
-    union { float f; struct { simt_s16x4 a, b; } m; } slot[2][SIMT_THREADS];
+    union { float f; struct { simt_s16x4 a, b; } m; struct { uint8_t a[8], b[8]; } b; } slot[2][SIMT_THREADS];
     struct { const char *name; char *p; } shared[16];
     int n_shared;
     void (*fn)(const void *);
@@ -94,6 +94,36 @@ void simt_mfma_f32_32x32x8_bf16(const simt_s16x4 *a, const simt_s16x4 *b, simt_f
         }
     }
 }
+
+static float simt_bf16(const uint8_t *p)
+{
+    const uint32_t u = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 24;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+static float simt_e4m3fnuz(const uint8_t *p)
+{
+    const int e = *p >> 3 & 15, m = *p & 7;
+    const float f = e ? __builtin_ldexpf((float)(8 + m), e - 11) : __builtin_ldexpf((float)m, -10);
+    return *p == 0x80 ? __builtin_nanf("") : *p & 0x80 ? -f : f;
+}
+/* Accumulator i of a lane is row 4(lane/16) + i, column lane%16; a lane has 8 bytes of row lane%16 of a and of b, the (lane/16)-th. */
+static void simt_mfma_16(const void *a, const void *b, float *c, int size, float (*value)(const uint8_t *))
+{
+    const int me = simt.current, lane = me % 64, first = me - lane;
+    const unsigned half = simt.wave[me / SIMT_WAVE].round & 1;
+    memcpy(simt.slot[half][me].b.a, a, 8);
+    memcpy(simt.slot[half][me].b.b, b, 8);
+    simt_meet();
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 32; k += size) {
+            const int group = 16 * (k / 8);
+            c[i] += value(&simt.slot[half][first + 4 * (lane / 16) + i + group].b.a[k % 8]) * value(&simt.slot[half][first + lane % 16 + group].b.b[k % 8]);
+        }
+}
+void simt_mfma_f32_16x16x16_bf16(const void *a, const void *b, void *c) { simt_mfma_16(a, b, c, 2, simt_bf16); }
+void simt_mfma_f32_16x16x32_fp8(const void *a, const void *b, void *c) { simt_mfma_16(a, b, c, 1, simt_e4m3fnuz); }
 
 void *simt_shared(const char *name, size_t n)
 {

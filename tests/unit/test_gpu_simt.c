@@ -20,6 +20,7 @@
 
 #define K(name, file, n_thread, n_block, args, what) static void run_##name(const void *p) { name(*(const struct args##_args *)p); }
 #define K_CUDA(name, file, n_thread, n_block, args, n_shared, what)
+#define K_HIP(name, file, n_thread, args, what)
 #include "gpu/kernels.def"
 #undef K
 static int run(const struct mock_launch *l)
@@ -27,6 +28,7 @@ static int run(const struct mock_launch *l)
     static void (*const fn[])(const void *) = {
 #define K(name, file, n_thread, n_block, args, what) run_##name,
 #define K_CUDA(name, file, n_thread, n_block, args, n_shared, what)
+#define K_HIP(name, file, n_thread, args, what)
 #include "gpu/kernels.def"
 #undef K
     };
