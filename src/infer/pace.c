@@ -51,13 +51,23 @@ void pace_add(struct pace *p, int n, int n_prompt, double t)
 
 double pace_alone(const struct pace *p, int n, int n_prompt, double t) { return !n ? 0 : !n_prompt || p->alone <= 0 ? t : fmin(t, alone_of(p, n)); }
 
+/* The limit, wider where many wait for each that is continued. */
+static double stretch_of(const struct pace_limit *limit, int n, int n_wait)
+{
+    const double press = n > 0 ? PACE_PRESS * n_wait / n : n_wait ? PACE_PRESS_MOST : 1;
+    return 1 + (limit->stretch - 1) * fmin(fmax(press, 1), PACE_PRESS_MOST);
+}
+
 /* Seconds of prompts in this step.  A pass over the weights is what a step takes beside its rows. */
-static double for_prompts(const struct pace *p, const struct pace_limit *limit, double alone, double cost)
+static double for_prompts(const struct pace *p, const struct pace_limit *limit, double stretch, double alone, double cost)
 {
     const double all = alone + p->others, pass = alone > 0 ? fmin(fmax(p->alone - pace_slope(p) * p->alone_rows, 0), fmin(alone, p->others)) : 0;
-    const double aim = limit->step_s > 0 ? limit->step_s : limit->stretch * (all - pass);
+    const double aim = limit->step_s > 0 ? limit->step_s : stretch * (all - pass);
     return p->others > 0 ? fmax(aim - all, PACE_LEAST * all) / 2 : fmax(aim - all, LEAST * cost);
 }
+
+/* What steps without rows of prompts save up: nothing where each may have a chunk.  What is left of a step that was allowed more than a chunk is not lost. */
+static double saved_most(double more, double cost) { return more < CHUNK * cost ? CHUNK * cost : 0; }
 
 static double cost_of(const struct pace *p)
 {
@@ -65,7 +75,7 @@ static double cost_of(const struct pace *p)
 }
 
 /* A row of a prompt costs what those of the last steps did: not the slope, which says little where all steps have as many rows. */
-int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
+int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int n_wait, int most)
 {
     if ((!n && p->others <= 0) || (limit->step_s <= 0 && limit->stretch < 1))
         return most;
@@ -75,8 +85,8 @@ int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most)
         return n;
     if (cost <= 0 || (n && p->alone <= 0))
         return n + first < most ? n + first : most;
-    const double more = for_prompts(p, limit, n ? alone_of(p, n) : 0, cost);
-    p->credit = fmin(p->credit + more, fmax(more, CHUNK * cost));
+    const double more = for_prompts(p, limit, stretch_of(limit, n, n_wait), n ? alone_of(p, n) : 0, cost);
+    p->credit = fmin(p->credit, saved_most(more, cost)) + more;
     const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
     return rows < most ? (int)rows : most;
 }
@@ -98,7 +108,7 @@ void pace_run(struct pace *p, const struct pace_limit *limit, const struct pace_
 {
     struct pace_steps r = *run;
     for (; r.k > 0 && !is_usual(p, &r); r.k--, r.t += r.dt) {
-        pace_rows(p, limit, r.n, r.n);
+        pace_rows(p, limit, r.n, 0, r.n);
         pace_add(p, r.n, 0, r.t);
     }
     if (r.k <= 0)
@@ -111,6 +121,6 @@ void pace_run(struct pace *p, const struct pace_limit *limit, const struct pace_
     const double cost = cost_of(p);
     if ((limit->step_s <= 0 && limit->stretch < 1) || cost <= 0 || p->alone <= 0)
         return;
-    const double more = for_prompts(p, limit, alone_of(p, r.n), cost);
-    p->credit = fmin(p->credit + k * more, fmax(more, CHUNK * cost));
+    const double more = for_prompts(p, limit, limit->stretch, alone_of(p, r.n), cost);
+    p->credit = fmin(p->credit + (k - 1) * more, saved_most(more, cost)) + more;
 }

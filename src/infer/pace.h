@@ -1,7 +1,8 @@
 /* pace.h - how many rows of prompts a step may have beside the tokens that are being continued, from what steps took lately.
  *
  * A row of a prompt costs more the deeper it lies, and each step that has any reads all of the prompt's keys and values again.  So there are
- * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  A server that has prompts in
+ * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  Where more than one waits for two that are
+ * continued, prompts get more, in proportion: else few texts are continued, fast, and all others wait, which makes everybody's answer late.  A server that has prompts in
  * each of its first steps has one without, to know what that takes.
  *
  * Where another engine continues texts on the same machine (two versions of a model while one follows the other), all texts wait for both: the
@@ -13,8 +14,10 @@
 
 #define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
 #define PACE_STRETCH 1.6         /* the usual: so that the worst of those who wait is below 2 */
+#define PACE_PRESS 2.            /* what the limit allows prompts is multiplied by so many times those that wait for each that is continued, */
+#define PACE_PRESS_MOST 5.       /* from 1 up to this: of the usual limit 4 times a step without */
 
-/* stretch: steps take so many times as long as without rows of prompts, in the mean; below 1: no limit.  step_s: or so many seconds, 0: none. */
+/* stretch: steps take so many times as long as without rows of prompts, in the mean, where few wait; below 1: no limit.  step_s: or so many seconds, 0: none. */
 struct pace_limit { double stretch, step_s; };
 
 /* Zero at first.  t = a + b rows, of lately; alone: a step without rows of prompts, and its rows; extra: what rows of prompts added to
@@ -30,11 +33,11 @@ void pace_add(struct pace *p, int n, int n_prompt, double t);
 double pace_alone(const struct pace *p, int n, int n_prompt, double t);
 /* Seconds that a row adds to a step; 0: not known. */
 double pace_slope(const struct pace *p);
-/* What pace_rows() and pace_add() make of k steps of n rows being continued and none of prompts, one after the other, which take t, t + dt, t + 2 dt ..
+/* What pace_rows() and pace_add() make of k steps of n rows being continued, none of prompts and nobody who waits, one after the other, which take t, t + dt, t + 2 dt ..
  * seconds: in closed form, for a plan (plan/simulate.h).  The credit is what the last of them leaves. */
 struct pace_steps { int n; double t, dt; int64_t k; };
 void pace_run(struct pace *p, const struct pace_limit *limit, const struct pace_steps *run);
-/* Rows that the next step may have, of which n are being continued; most at most.  Once a step. */
-int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int most);
+/* Rows that the next step may have, of which n are being continued; most at most.  n_wait: texts whose prompts could be computed now.  Once a step. */
+int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int n_wait, int most);
 
 #endif

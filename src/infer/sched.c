@@ -164,9 +164,19 @@ static enum pages_fate admit(struct sched *s, struct sched_text *t)
     return fate;
 }
 
+/* Texts whose prompts could be computed in this step. */
+static int n_ready(const struct sched *s)
+{
+    const int room = s->n_slot - s->n_running;
+    int n = s->stuck ? 0 : s->n_waiting < room ? s->n_waiting : room;
+    for (int i = 0; i < s->n_running; i++)
+        n += !sched_continues(s->running[i]);
+    return n;
+}
+
 int sched_prompts(struct sched *s, int rows)
 {
-    const int most = pace_rows(&s->pace, &s->limit, rows, s->step_tokens);
+    const int most = pace_rows(&s->pace, &s->limit, rows, n_ready(s), s->step_tokens);
     for (int i = 0; i < s->n_running; i++)
         if (!sched_continues(s->running[i]))
             rows += prompt_rows(s, s->running[i], rows, most);

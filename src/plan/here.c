@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/stat.h"
+#include "infer/sample.h"
 
 #define TRIES 5
 #define TRIES_LONG 3               /* of runs of many rows */
@@ -22,13 +23,14 @@
 /* Runs: sequences of one row that see so many keys, or a prompt's rows after pos0 others. */
 static const struct probe { int rows, pos0; bool prompt; } probes[] = {
     { 1, 31, false }, { 1, 287, false }, { 2, 31, false }, { 2, 287, false }, { 4, 31, false }, { 4, 287, false }, { 8, 31, false }, { 8, 287, false }, { 16, 31, false }, { 16, 287, false },
-    { 64, 0, true }, { 256, 0, true }, { 256, 512, true }, { 512, 0, true } };
+    { 16, 0, true }, { 16, 512, true }, { 32, 0, true }, { 64, 0, true }, { 256, 0, true }, { 256, 512, true }, { 512, 0, true } };
 #define N_PROBE (int)(sizeof probes / sizeof *probes)
 #define CTX (PAGES * KV_TOKENS * DECODE_MOST)
 
-enum { N_POINT = 8, N_DECODE = 5, N_PROMPT = 3 };         /* the last three points are of prompts */
-static const int point_rows[N_POINT] = { 1, 2, 4, 8, DECODE_MOST, 64, 256, STEP_TOKENS };
-static const int *const prompt_rows = point_rows + N_DECODE;
+enum { N_POINT = 9, N_DECODE = 5, N_PROMPT = 5, N_DEEP = 2 };       /* the last five points are of prompts, too */
+static const int point_rows[N_POINT] = { 1, 2, 4, 8, DECODE_MOST, 32, 64, 256, STEP_TOKENS };
+static const int *const prompt_rows = point_rows + N_POINT - N_PROMPT;
+static const int deep_rows[N_DEEP] = { 16, 256 };         /* rows of prompts that were run after others, too: a key takes longer where few rows share it */
 
 struct kind {
     char what[48];
@@ -40,14 +42,14 @@ struct kind {
     /* Made of them, of all layers */
     double body[N_POINT];                          /* not attention */
     double row[N_DECODE], key[N_DECODE];           /* attention of continued rows: seconds without keys, and of each key */
-    double prompt[N_PROMPT], prompt_key;           /* of prompts; and of each row and key */
+    double prompt[N_PROMPT], prompt_key[N_DEEP];   /* of prompts; and of each key that all of their rows see */
     int window;
 };
 
 struct here {
     struct kind kind[KIND_MOST]; int n;
     double weight_bytes, cache_bytes, work[2], seconds;      /* work: of WORK_FEW and of STEP_TOKENS rows */
-    int n_layer;
+    int n_layer, i_draw;           /* of the kinds: the one that is no operation */
     bool limited; struct limits limits;
 };
 
@@ -169,7 +171,7 @@ static struct kind *kind_of(struct here *h, const struct graph *g, const struct 
 static bool is_run(const struct node *n) { return n->pass == PASS_FORWARD || n->pass == PASS_HEAD; }
 
 /* Of the whole model: how many of each kind there are, and what they cost. */
-static int count_kinds(struct here *h, const struct graph *g, struct err *err)
+static int count_kinds(struct here *h, const struct graph *g, int V, struct err *err)
 {
     for (int i = 0; i < g->n_node; i++) {
         const struct node *n = &g->node[i];
@@ -184,6 +186,12 @@ static int count_kinds(struct here *h, const struct graph *g, struct err *err)
         if (k)
             k->count++;
     }
+    if (h->n == KIND_MOST)
+        return ERR(err, UNSUPPORTED, "a model with more than %d kinds of operations", KIND_MOST - 1);
+    struct kind *k = &h->kind[h->i_draw = h->n++];
+    *k = (struct kind){ .what = "sampling", .count = 1, .head = true };
+    for (int j = 0; j < N_POINT; j++)
+        k->at[j].bytes = (double)point_rows[j] * V * sizeof(float);
     return 0;
 }
 
@@ -242,7 +250,17 @@ static void fill(const struct decoder *d)
     }
 }
 
-struct runner { struct decoder d; int n_pos, n_id, n_run; float *embed; int32_t page[DECODE_MOST][PAGES * DECODE_MOST], seq_start[DECODE_MOST + 1], pos0[DECODE_MOST]; double time[N_PROBE][KIND_MOST][TRIES]; };
+struct runner { struct decoder d; struct pool *pool; int n_pos, n_id, n_run, V; float *embed; int32_t page[DECODE_MOST][PAGES * DECODE_MOST], seq_start[DECODE_MOST + 1], pos0[DECODE_MOST]; double time[N_PROBE][KIND_MOST][TRIES]; };
+
+struct draws { const float *logits; int V; };
+
+/* The largest, which needs no room of its own. */
+static void draw(void *ctx, int i, int i_thread)
+{
+    const struct draws *d = ctx;
+    (void)i_thread;
+    sample_token(d->logits + (ptrdiff_t)i * d->V, (struct sample_ids){ .n = d->V }, &(struct sampling){ .top_p = 1 }, (uint64_t)i, (struct sample_scratch){ 0 });
+}
 
 /* Other tokens each time, which choose other experts.  Where there are fewer positions in a table, the last again: that takes as long. */
 static void run_once(struct runner *r, const struct probe *p, struct bench *b)
@@ -262,6 +280,9 @@ static void run_once(struct runner *r, const struct probe *p, struct bench *b)
     graph_run(r->d.g, PASS_FORWARD, &(struct step){ .T = p->rows, .S = S, .seq_start = r->seq_start, .pos0 = r->pos0, .page = r->page[0], .page_stride = PAGES * DECODE_MOST });
     b->last = clock_wall();
     graph_run(r->d.g, PASS_HEAD, &(struct step){ .S = S });
+    b->last = clock_wall();
+    pool_for(r->pool, S, draw, &(struct draws){ g->tensor[r->d.logits].data, r->V });
+    b->sum[b->h->i_draw] = clock_wall() - b->last;
 }
 
 /* All probes in turn, again and again: what disturbs the machine for a moment is then in few of the times of any of them. */
@@ -292,6 +313,21 @@ static void scale_kinds(struct here *h, const struct graph *g, double head)
             count[kind_of(h, g, &g->node[i]) - h->kind]++;
     for (int k = 0; k < h->n; k++)
         h->kind[k].scale = count[k] ? (double)h->kind[k].count / count[k] * (h->kind[k].head && strstr(h->kind[k].what, "product") ? head : 1) : 0;
+    h->kind[h->i_draw].scale = head;
+}
+
+static void set_up(struct runner *r, const struct chosen *some, const struct config *c, struct pool *pool)
+{
+    fill(&r->d);
+    for (size_t i = 0; i < IDS * (size_t)c->d_model; i++)
+        r->embed[i] = (float)rng_uniform(5, i) - 0.5f;
+    if (r->d.g->tensor[0].kind == TENSOR_MAPPED)
+        r->d.g->tensor[0].data = r->embed;
+    for (int s = 0; s < DECODE_MOST; s++)
+        for (int i = 0; i < PAGES * DECODE_MOST; i++)
+            r->page[s][i] = (s * PAGES + i) % (PAGES * DECODE_MOST);
+    r->pool = pool, r->V = some->c.vocab_size;
+    r->n_id = r->V < IDS ? r->V : IDS, r->n_pos = c->pos == POS_LEARNED ? c->ctx : CTX;
 }
 
 static int probe(struct here *h, const struct config *c, const struct chosen *some, const struct here_opts *o, double head, struct pool *pool, struct err *err)
@@ -312,15 +348,7 @@ static int probe(struct here *h, const struct config *c, const struct chosen *so
     if (!rc && !(r->embed = mem_alloc_array(IDS * (size_t)c->d_model, sizeof *r->embed)))
         rc = ERR(err, NOMEM, "no memory to measure this machine");
     if (!rc) {
-        fill(&r->d);
-        for (size_t i = 0; i < IDS * (size_t)c->d_model; i++)
-            r->embed[i] = (float)rng_uniform(5, i) - 0.5f;
-        if (r->d.g->tensor[0].kind == TENSOR_MAPPED)
-            r->d.g->tensor[0].data = r->embed;
-        for (int s = 0; s < DECODE_MOST; s++)
-            for (int i = 0; i < PAGES * DECODE_MOST; i++)
-                r->page[s][i] = (s * PAGES + i) % (PAGES * DECODE_MOST);
-        r->n_id = some->c.vocab_size < IDS ? some->c.vocab_size : IDS, r->n_pos = c->pos == POS_LEARNED ? c->ctx : CTX;
+        set_up(r, some, c, pool);
         scale_kinds(h, r->d.g, head);
         run_probes(h, r);
     }
@@ -333,13 +361,15 @@ static int probe(struct here *h, const struct config *c, const struct chosen *so
 
 /* ---- from what was measured to what is asked ---- */
 
-static int probe_at(int rows, int pos0)
+static int probe_of(int rows, int pos0, bool prompt)
 {
     int i = 0;
-    while (probes[i].rows != rows || probes[i].pos0 != pos0)
+    while (probes[i].rows != rows || probes[i].pos0 != pos0 || probes[i].prompt != prompt)
         i++;
     return i;
 }
+
+static int probe_at(int rows, int pos0) { return probe_of(rows, pos0, rows > DECODE_MOST); }
 
 static void rise(double *t, int n)
 {
@@ -348,32 +378,6 @@ static void rise(double *t, int n)
 }
 
 static double in_window(const struct kind *k, double keys) { return k->window && k->window < keys ? k->window : keys; }
-
-static void make_attention(struct kind *k)
-{
-    for (int i = 0; i < N_DECODE; i++) {
-        const double a = k->scale * k->s[probe_at(point_rows[i], 31)], b = k->scale * k->s[probe_at(point_rows[i], 287)], from = in_window(k, 32), to = in_window(k, 288);
-        k->key[i] = to > from ? fmax(0, (b - a) / (to - from)) : 0;
-        k->row[i] = fmax(0, fmin(a, b) - k->key[i] * from);
-    }
-    rise(k->key, N_DECODE), rise(k->row, N_DECODE);
-    const double keys = in_window(k, 128.5), more = in_window(k, 640.5), a = k->scale * k->s[probe_at(256, 0)], b = k->scale * k->s[probe_at(256, 512)];
-    k->prompt_key = more > keys ? fmax(0, (b - a) / (more - keys) / 256) : 0;
-    for (int i = 0; i < N_PROMPT; i++) {
-        const double r = prompt_rows[i];
-        k->prompt[i] = fmax(0, k->scale * k->s[probe_at(prompt_rows[i], 0)] - k->prompt_key * r * in_window(k, (r + 1) / 2));
-    }
-    rise(k->prompt, N_PROMPT);
-}
-
-static void make_body(struct kind *k)
-{
-    for (int i = 0; i < N_POINT; i++) {
-        const int r = point_rows[i];
-        k->body[i] = k->scale * (r <= DECODE_MOST ? (k->s[probe_at(r, 31)] + k->s[probe_at(r, 287)]) / 2 : k->s[probe_at(r, 0)]);
-    }
-    rise(k->body, k->head ? N_DECODE : N_POINT);
-}
 
 /* Between points straight, from none on from the first, beyond the last in proportion to the last step. */
 static double between(const int *at, const double *t, int n, double rows)
@@ -388,6 +392,37 @@ static double between(const int *at, const double *t, int n, double rows)
     return t[i] + (t[i + 1] - t[i]) * (rows - at[i]) / (at[i + 1] - at[i]);
 }
 
+static double key_of_prompt(const struct kind *k, double rows) { return between(deep_rows, k->prompt_key, N_DEEP, rows) * fmin(1, rows / deep_rows[0]); }
+
+static void make_attention(struct kind *k)
+{
+    for (int i = 0; i < N_DECODE; i++) {
+        const double a = k->scale * k->s[probe_at(point_rows[i], 31)], b = k->scale * k->s[probe_at(point_rows[i], 287)], from = in_window(k, 32), to = in_window(k, 288);
+        k->key[i] = to > from ? fmax(0, (b - a) / (to - from)) : 0;
+        k->row[i] = fmax(0, fmin(a, b) - k->key[i] * from);
+    }
+    rise(k->key, N_DECODE), rise(k->row, N_DECODE);
+    for (int i = 0; i < N_DEEP; i++) {
+        const double own = (deep_rows[i] + 1) / 2., keys = in_window(k, own), more = in_window(k, own + 512), b = k->scale * k->s[probe_of(deep_rows[i], 512, true)];
+        k->prompt_key[i] = more > keys ? fmax(0, (b - k->scale * k->s[probe_of(deep_rows[i], 0, true)]) / (more - keys)) : 0;
+    }
+    rise(k->prompt_key, N_DEEP);
+    for (int i = 0; i < N_PROMPT; i++) {
+        const double r = prompt_rows[i];
+        k->prompt[i] = fmax(0, k->scale * k->s[probe_of(prompt_rows[i], 0, true)] - key_of_prompt(k, r) * in_window(k, (r + 1) / 2));
+    }
+    rise(k->prompt, N_PROMPT);
+}
+
+static void make_body(struct kind *k)
+{
+    for (int i = 0; i < N_POINT; i++) {
+        const int r = point_rows[i];
+        k->body[i] = k->scale * (r <= DECODE_MOST ? (k->s[probe_at(r, 31)] + k->s[probe_at(r, 287)]) / 2 : k->s[probe_at(r, 0)]);
+    }
+    rise(k->body, k->head ? N_DECODE : N_POINT);
+}
+
 static double head_rows(const struct step_load *s) { return s->decode_rows + fmin(1, s->prompt_rows); }
 
 static double kind_seconds(const struct kind *k, const struct step_load *s)
@@ -398,7 +433,7 @@ static double kind_seconds(const struct kind *k, const struct step_load *s)
         return between(point_rows, k->body, N_POINT, s->prompt_rows + s->decode_rows);
     const double decoded = between(point_rows, k->row, N_DECODE, s->decode_rows) + between(point_rows, k->key, N_DECODE, s->decode_rows) * in_window(k, s->decode_keys);
     return decoded + (s->prompt_rows > 0 ? between(prompt_rows, k->prompt, N_PROMPT, s->prompt_rows) * fmin(1, s->prompt_rows / prompt_rows[0]) +
-                                               k->prompt_key * s->prompt_rows * in_window(k, s->prompt_keys) : 0);
+                                               key_of_prompt(k, s->prompt_rows) * in_window(k, s->prompt_keys) : 0);
 }
 
 double here_seconds(const struct here *h, const struct step_load *s)
@@ -459,7 +494,7 @@ static int look_at(struct here *h, const struct config *c, const struct here_opt
     for (int i = 0; i < 2; i++) {
         struct decoder d;
         TRY(record(&d, c, c, o, NULL, PAGES * DECODE_MOST, err));
-        int rc = i ? 0 : count_kinds(h, d.g, err);
+        int rc = i ? 0 : count_kinds(h, d.g, c->vocab_size, err);
         if (!rc)
             rc = decoder_plan(&d, rows[i], DECODE_MOST, n_thread, NULL, err);
         weigh(d.g, c, layer, head);

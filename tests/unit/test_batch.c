@@ -515,14 +515,14 @@ static void prompts_slow_the_others_by_what_is_allowed(void **state)
             double alone = 0, with = 0;
             uint64_t i = seed * 100000;
             for (int step = 0; step < 500; step++) {
-                assert_true(pace_rows(&p, &limits[k], n, 512) >= n);
+                assert_true(pace_rows(&p, &limits[k], n, 0, 512) >= n);
                 const double t = 1e-3 * step_time(n, 0, 0, i++);
                 pace_add(&p, n, 0, t);
                 alone += t / 500;
             }
             int steps = 0, most = 0;
             for (int done = 0; done < 4000; steps++) {
-                const int rows = pace_rows(&p, &limits[k], n, 512) - n;
+                const int rows = pace_rows(&p, &limits[k], n, 0, 512) - n;
                 assert_true(rows == 0 || (rows >= 16 && rows <= 512));
                 const double t = 1e-3 * step_time(n, rows, done / 4000., i++);
                 pace_add(&p, n, rows, t);
@@ -535,8 +535,43 @@ static void prompts_slow_the_others_by_what_is_allowed(void **state)
                          1e3 * allowed, steps, most);
         }
     struct pace none = { 0 };
-    assert_int_equal(pace_rows(&none, &(struct pace_limit){ -1, 0 }, 3, 512), 512);      /* no limit */
-    assert_int_equal(pace_rows(&none, &limits[0], 0, 512), 512);                         /* nobody waits */
+    assert_int_equal(pace_rows(&none, &(struct pace_limit){ -1, 0 }, 3, 0, 512), 512);   /* no limit */
+    assert_int_equal(pace_rows(&none, &limits[0], 0, 0, 512), 512);                      /* nobody waits */
+}
+
+/* A row of a prompt takes a twentieth of a step without, so that a chunk is more than one step may add and less than two: nothing of it is lost. */
+static void what_two_steps_save_up_for_a_chunk_is_spent(void **state)
+{
+    (void)state;
+    const struct pace_limit limit = { PACE_STRETCH, 0 };
+    struct pace p = { 0 };
+    double sum = 0;
+    for (int step = -100; step < 1000; step++) {
+        const int rows = step < 0 ? 0 : pace_rows(&p, &limit, 8, 0, 512) - 8;
+        const double t = 10e-3 + 0.5e-3 * rows;
+        pace_add(&p, 8, rows, t);
+        sum += step < 0 ? 0 : t / 1000;
+    }
+    assert_float_equal(sum, PACE_STRETCH * 10e-3, 0.2e-3);
+}
+
+/* In proportion, from half of them on, up to 5 times what the limit says. */
+static void prompts_get_more_where_more_wait_than_are_continued(void **state)
+{
+    (void)state;
+    const struct pace_limit limit = { PACE_STRETCH, 0 };
+    static const struct { int n_wait; double times; } rows[] = { { 0, 1 }, { 1, 1 }, { 4, 1 }, { 8, 2 }, { 12, 3 }, { 20, 5 }, { 1000, 5 } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct pace p = { 0 };
+        double sum = 0;
+        for (int step = -100; step < 1000; step++) {
+            const int n = step < 0 ? 0 : pace_rows(&p, &limit, 8, rows[i].n_wait, 512) - 8;
+            const double t = 10e-3 + 0.1e-3 * n;
+            pace_add(&p, 8, n, t);
+            sum += step < 0 ? 0 : t / 1000;
+        }
+        assert_float_equal(sum / 10e-3 - 1, (PACE_STRETCH - 1) * rows[i].times, 0.05 * rows[i].times);
+    }
 }
 
 /* Two engines by turns, n texts each, beside one with all of them. */
@@ -559,7 +594,7 @@ static void two_engines_keep_the_interval_of_one_or_leave_prompts_their_least(vo
         for (int step = 0; step < STEPS; step++)
             for (int k = 0; k < 2; k++) {
                 p[k].others = alone[!k];
-                const int rows = pace_rows(&p[k], &limit, n, 512) - n;
+                const int rows = pace_rows(&p[k], &limit, n, 0, 512) - n;
                 const double t = 1e-3 * step_time(n, rows, 0.5, i++);
                 alone[k] = pace_alone(&p[k], n, rows, t);
                 pace_add(&p[k], n, rows, t);
@@ -576,6 +611,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_in_company_are_as_alone), cmocka_unit_test(rows_of_experts_are_counted_by_text),
+        cmocka_unit_test(what_two_steps_save_up_for_a_chunk_is_spent), cmocka_unit_test(prompts_get_more_where_more_wait_than_are_continued),
         cmocka_unit_test(two_engines_keep_the_interval_of_one_or_leave_prompts_their_least),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(tenants_that_wait_take_turns),

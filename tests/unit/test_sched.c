@@ -225,7 +225,7 @@ static void a_server_that_is_busy_from_its_first_step_learns_what_a_step_takes(v
     int rows = 0;
     for (int i = 0; i < 400; i++) {
         const int n = i ? 8 : 0;
-        rows = pace_rows(&p, &limit, n, 2048) - n;
+        rows = pace_rows(&p, &limit, n, 0, 2048) - n;
         const double t = 10e-3 + 2e-5 * rows;            /* 300 of them stretch a step by 1.6 */
         pace_add(&p, n, rows, t);
         sum += i < 200 ? 0 : t / 200;
@@ -243,7 +243,7 @@ static void many_steps_at_once_are_as_one_after_the_other(void **state)
         struct pace slow = { 0 }, fast = { 0 };
         for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
             for (int64_t j = 0; j < runs[i].k; j++) {
-                pace_rows(&slow, &limits[l], runs[i].n, runs[i].n);
+                pace_rows(&slow, &limits[l], runs[i].n, 0, runs[i].n);
                 pace_add(&slow, runs[i].n, 0, runs[i].t + (double)j * runs[i].dt);
             }
             pace_run(&fast, &limits[l], &runs[i]);
