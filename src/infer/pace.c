@@ -51,10 +51,10 @@ void pace_add(struct pace *p, int n, int n_prompt, double t)
 
 double pace_alone(const struct pace *p, int n, int n_prompt, double t) { return !n ? 0 : !n_prompt || p->alone <= 0 ? t : fmin(t, alone_of(p, n)); }
 
-/* The limit, wider where many wait for each that is continued. */
-static double stretch_of(const struct pace_limit *limit, int n, int n_wait)
+/* The limit, wider where many wait for each that is continued, of this engine alone: two share out what one would have. */
+static double stretch_of(const struct pace *p, const struct pace_limit *limit, int n, int n_wait)
 {
-    const double press = n > 0 ? PACE_PRESS * n_wait / n : n_wait ? PACE_PRESS_MOST : 1;
+    const double press = p->others <= 0 && n > 0 ? PACE_PRESS * n_wait / n : 1;
     return 1 + (limit->stretch - 1) * fmin(fmax(press, 1), PACE_PRESS_MOST);
 }
 
@@ -85,7 +85,7 @@ int pace_rows(struct pace *p, const struct pace_limit *limit, int n, int n_wait,
         return n;
     if (cost <= 0 || (n && p->alone <= 0))
         return n + first < most ? n + first : most;
-    const double more = for_prompts(p, limit, stretch_of(limit, n, n_wait), n ? alone_of(p, n) : 0, cost);
+    const double more = for_prompts(p, limit, stretch_of(p, limit, n, n_wait), n ? alone_of(p, n) : 0, cost);
     p->credit = fmin(p->credit, saved_most(more, cost)) + more;
     const double rows = p->credit < CHUNK * cost * (1 - 1e-9) ? n : n + p->credit / cost;
     return rows < most ? (int)rows : most;

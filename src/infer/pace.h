@@ -7,7 +7,7 @@
  *
  * Where another engine continues texts on the same machine (two versions of a model while one follows the other), all texts wait for both: the
  * interval that is aimed at is that of one engine with all of the texts, so what a second pass over weights takes is taken from prompts, which keep
- * PACE_LEAST of the time; and each of the two has half.  No allocation; a struct is one thread's. */
+ * PACE_LEAST of the time; and each of the two has half, however many wait.  No allocation; a struct is one thread's. */
 #ifndef INFER_PACE_H
 #define INFER_PACE_H
 #include <stdint.h>
