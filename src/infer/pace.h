@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 #define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
-#define PACE_STRETCH 1.6         /* the usual: so that the worst of those who wait is below 2 */
+#define PACE_STRETCH 1.5         /* the usual: with what texts grow meanwhile, the worst of those who wait is below 2 */
 #define PACE_PRESS 2.            /* what the limit allows prompts is multiplied by so many times those that wait for each that is continued, */
-#define PACE_PRESS_MOST 5.       /* from 1 up to this: of the usual limit 4 times a step without */
+#define PACE_PRESS_MOST 5.       /* from 1 up to this: of the usual limit 3.5 times a step without */
 
 /* stretch: steps take so many times as long as without rows of prompts, in the mean, where few wait; below 1: no limit.  step_s: or so many seconds, 0: none. */
 struct pace_limit { double stretch, step_s; };
