@@ -10,6 +10,8 @@
 #include "plan/serve.h"
 #include "store/registry.h"
 
+#define WAY 0.3e-3                 /* seconds from an answer to the next request of a program on the same machine, beside --think */
+
 /* Requests a second of a trace as it came. */
 static double trace_rate(const struct trace_row *row, int n) { return n > 1 && row[n - 1].at > row[0].at ? (n - 1) / (row[n - 1].at - row[0].at) : 0; }
 
@@ -69,7 +71,7 @@ int plan_workload(struct workload *w, struct trace_row **rows, const struct plan
         w->rate = o->rate;
     if (o->users > 0 && o->rate > 0)
         return ERR(err, USAGE, "expected one of --rate and --users: users who wait for their answers make their own rate");
-    w->users = (int)o->users, w->think = o->think_s, w->seed = (uint64_t)o->seed;
+    w->users = (int)o->users, w->think = o->think_s, w->way = WAY, w->seed = (uint64_t)o->seed;
     w->targets = (struct targets){ o->ttft_s, o->tpot_s, o->e2e_s };
     return 0;
 }

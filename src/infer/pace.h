@@ -1,9 +1,9 @@
 /* pace.h - how many rows of prompts a step may have beside the tokens that are being continued, from what steps took lately.
  *
  * A row of a prompt costs more the deeper it lies, and each step that has any reads all of the prompt's keys and values again.  So there are
- * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  Where more than one waits for two that are
- * continued, prompts get more, in proportion: else few texts are continued, fast, and all others wait, which makes everybody's answer late.  A server that has prompts in
- * each of its first steps has one without, to know what that takes.
+ * 16 at least, when the steps without have saved up what they cost, and the mean of all steps is what the limit says.  The more wait for each that is continued, the
+ * more prompts get: else few texts are continued, fast, and all others wait, which makes everybody's answer late.  A server that has prompts in each of its first
+ * steps has one without, to know what that takes.
  *
  * Where another engine continues texts on the same machine (two versions of a model while one follows the other), all texts wait for both: the
  * interval that is aimed at is that of one engine with all of the texts, so what a second pass over weights takes is taken from prompts, which keep
@@ -13,11 +13,11 @@
 #include <stdint.h>
 
 #define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
-#define PACE_STRETCH 1.5         /* the usual: with what texts grow meanwhile, the worst of those who wait is below 2 */
-#define PACE_PRESS 2.            /* what the limit allows prompts is multiplied by so many times those that wait for each that is continued, */
-#define PACE_PRESS_MOST 5.       /* from 1 up to this: of the usual limit 3.5 times a step without */
+#define PACE_STRETCH 1.4         /* the usual: with what texts grow meanwhile, the worst of 8 is below 2 while one waits */
+#define PACE_PRESS 2.            /* what the limit allows prompts grows by so many times itself for each that waits to one that is continued, */
+#define PACE_PRESS_MOST 6.       /* up to so many times: of the usual limit 3.4 times a step without */
 
-/* stretch: steps take so many times as long as without rows of prompts, in the mean, where few wait; below 1: no limit.  step_s: or so many seconds, 0: none. */
+/* stretch: steps take so many times as long as without rows of prompts, in the mean, while hardly anybody waits; below 1: no limit.  step_s: or so many seconds, 0: none. */
 struct pace_limit { double stretch, step_s; };
 
 /* Zero at first.  t = a + b rows, of lately; alone: a step without rows of prompts, and its rows; extra: what rows of prompts added to

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 #include "base/mem.h"
+#include "base/rng.h"
 #include "infer/sched.h"
 #include "plan/sim_cache.h"
 
@@ -42,6 +43,7 @@ struct sim {
     struct workload_times times;
     double next_at;                          /* of the next request; INFINITY: none */
     double *user; int n_user;                /* closed loop: heap of times at which users ask */
+    uint64_t way_key, n_way;
     struct text *free;
     struct chunk *chunks;
     struct spread_tally ttft, tpot, e2e, wait, gap;
@@ -121,8 +123,9 @@ static void leave(struct sim *s, struct text *t)
 
 /* ---- requests come ---- */
 
-static void user_asks(struct sim *s, double at)
+static void user_asks(struct sim *s, double answered)
 {
+    const double at = answered + s->w->think - s->w->way * log1p(-rng_uniform(s->way_key, s->n_way++));
     int i = s->n_user++;
     for (; i && at < s->user[(i - 1) / 2]; i = (i - 1) / 2)
         s->user[i] = s->user[(i - 1) / 2];
@@ -188,7 +191,7 @@ static bool take_request(struct sim *s, double at)
         drop_first_user(s);
     if (too_long || busy) {
         if (s->w->users)
-            user_asks(s, at + s->w->think);
+            user_asks(s, at);
         return true;
     }
     struct text *t = text_new(s);
@@ -269,7 +272,7 @@ static void finish(struct sim *s, struct text *t)
     if (t->n_out > 1)
         spread_add(&s->tpot, tpot, 1);
     if (s->w->users) {
-        user_asks(s, s->now + s->w->think);
+        user_asks(s, s->now);
         draw_next(s);
     }
     t->free = s->free, s->free = t;
@@ -522,7 +525,9 @@ static int set_up(struct sim *s, struct err *err)
     s->user = mem_alloc_array((size_t)s->w->users + 1, sizeof *s->user);
     if (!s->heap || !s->ring || !s->decode || !s->user)
         return ERR(err, NOMEM, "no memory for %d texts and %d users", l->n_slot, s->w->users);
-    s->n_user = s->w->users;                             /* all of them ask at the beginning */
+    s->way_key = rng_key(s->w->seed, "way");
+    while (s->n_user < s->w->users)
+        user_asks(s, -s->w->think);                      /* all of them ask at the beginning */
     workload_times_init(&s->times, s->w);
     draw_next(s);
     return 0;

@@ -555,12 +555,12 @@ static void what_two_steps_save_up_for_a_chunk_is_spent(void **state)
     assert_float_equal(sum, PACE_STRETCH * 10e-3, 0.2e-3);
 }
 
-/* In proportion, from half of them on, up to 5 times what the limit says. */
-static void prompts_get_more_where_more_wait_than_are_continued(void **state)
+/* By twice what the limit says for each that waits to one, up to 6 times. */
+static void prompts_get_more_the_more_wait_for_each_that_is_continued(void **state)
 {
     (void)state;
     const struct pace_limit limit = { PACE_STRETCH, 0 };
-    static const struct { int n_wait; double times; } rows[] = { { 0, 1 }, { 1, 1 }, { 4, 1 }, { 8, 2 }, { 12, 3 }, { 20, 5 }, { 1000, 5 } };
+    static const struct { int n_wait; double times; } rows[] = { { 0, 1 }, { 1, 1.25 }, { 4, 2 }, { 8, 3 }, { 16, 5 }, { 32, 6 }, { 1000, 6 } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct pace p = { 0 };
         double sum = 0;
@@ -611,7 +611,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_in_company_are_as_alone), cmocka_unit_test(rows_of_experts_are_counted_by_text),
-        cmocka_unit_test(what_two_steps_save_up_for_a_chunk_is_spent), cmocka_unit_test(prompts_get_more_where_more_wait_than_are_continued),
+        cmocka_unit_test(what_two_steps_save_up_for_a_chunk_is_spent), cmocka_unit_test(prompts_get_more_the_more_wait_for_each_that_is_continued),
         cmocka_unit_test(two_engines_keep_the_interval_of_one_or_leave_prompts_their_least),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(tenants_that_wait_take_turns),
