@@ -26,6 +26,14 @@ struct rope_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; long ld_x; int 
 /* y[row][F] = silu(h[row][0:F]) * h[row][F:2F]; F a multiple of 4. */
 struct swiglu_args { GLOBAL(float) y; GLOBAL(const float) h; long ld_y, ld_h; int n_row, F; };
 
+/* y = x * rstd * w + b, rstd = 1 / sqrt(mean(x^2) + eps), or with layer of x less its mean; w, b, mean, rstd [row] may be NULL.  Any C. */
+struct norm_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) w; GLOBAL(const float) b; GLOBAL(float) mean; GLOBAL(float) rstd; long ld_y, ld_x; int C; float eps; int layer; };
+/* y[row][C] = a + b; b NULL: a; ld_b 0: one row for all. */
+struct sum_args { GLOBAL(float) y; GLOBAL(const float) a; GLOBAL(const float) b; long ld_y, ld_a, ld_b; int n_row, C; };
+/* y[row][F] = what cpu/kernels.h says of the activation, times scale[row] (NULL: 1); h has F columns, 2F of the gated kinds.  cap: of softcap and clip. */
+enum { GPU_ACT_GELU, GPU_ACT_GELU_TANH, GPU_ACT_SWIGLU, GPU_ACT_GEGLU, GPU_ACT_GEGLU_TANH, GPU_ACT_SWIGLU_CLAMPED, GPU_ACT_SIGMOID, GPU_ACT_TANH, GPU_ACT_SOFTCAP, GPU_ACT_CLIP };
+struct act_args { GLOBAL(float) y; GLOBAL(const float) h; GLOBAL(const float) scale; long ld_y, ld_h; int n_row, F, kind; float cap; };
+
 /* y = exp(x - max) / sum, lse[row] (may be NULL) = log sum exp; y may be x. */
 struct softmax_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(float) lse; long ld_y, ld_x; int n; };
 
@@ -39,6 +47,7 @@ struct quantize_args { GLOBAL(i8) q; GLOBAL(float) ds; GLOBAL(const float) x; lo
 /* Rows of w that a wave of the kernel for M takes: the grid is ceil(N / (waves of the block * rows)). */
 #define GPU_GEMV_ROWS(M) ((M) > 2 ? 4 : 2)
 /* y[M][N] = (add ? add : 0) + x[M][K] * w[N][K]^T, M up to the kernel's (gemv_TYPE_M).  Weights of a row side by side:
+ *   f32   w[N][K]; x float; K a multiple of 4
  *   bf16  w[N][K]; x float; K a multiple of 8
  *   q8_0  w: i8 [N][K], scale: half [N][K/32]          K a multiple of 32
  *   q4_0  w: u8 [N][K/2], the blocks' bytes, scale: half [N][K/32]
@@ -59,6 +68,21 @@ struct gemv_args {
 struct kv_put_args {
     GLOBAL(u16) kv; GLOBAL(const float) k; GLOBAL(const float) v; GLOBAL(const int) pages; GLOBAL(const int) seq; GLOBAL(const int) pos;
     long page_size, ld_pages, ld_k, ld_v; int n_row, n_kv_head, d;
+};
+
+/* The same of rows [T, (n_head + n_kv_head) dk + n_kv_head dv] of q, k and v, pages of bf16 or (f32) floats, keys [n_kv_head][64][dk] then values
+ * [n_kv_head][64][dv], dk and dv any.  First, in place: norms of each head of q and k (q_norm, k_norm [dk]; NULL: none), rotation of the first d_rot of a
+ * head by cos_sin[pos][d_rot/2][2] (NULL: none).  A wave a head of a row. */
+struct qkv_put_args {
+    GLOBAL(float) qkv; GLOBAL(void) kv; GLOBAL(const float) q_norm; GLOBAL(const float) k_norm; GLOBAL(const float) cos_sin;
+    GLOBAL(const int) pages; GLOBAL(const int) seq; GLOBAL(const int) pos; long page_size, ld_pages, ld_qkv;
+    int n_row, n_head, n_kv_head, dk, dv, d_rot, pairs, f32; float eps;
+};
+/* Row i at position pos[i] of sequence seq[i] over keys 0 .. pos[i] in such pages, the last `window` of them (0: all); softcap, sinks [n_head] (NULL:
+ * none) as cpu/attn_paged.h has them.  dk, dv up to 512.  Grid: heads, rows. */
+struct attn_paged_args {
+    GLOBAL(float) o; GLOBAL(const float) q; GLOBAL(const void) kv; GLOBAL(const int) pages; GLOBAL(const int) seq; GLOBAL(const int) pos; GLOBAL(const float) sink;
+    long page_size, ld_pages, ld_q, ld_o; int n_head, n_kv_head, dk, dv, window, f32; float scale, cap;
 };
 
 /* One query row of each sequence, len[s] keys each (0: o is zeros); query heads of a key/value head side by side.  Grid: ranges of the longest

@@ -223,6 +223,7 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
         check_gemv(&j, large);
         check_attn(&j, large);
         check_gemm(&j, large);
+        check_layer(&j, large);
     }
     if (parts & GPU_CHECK_HOPPER)
         check_hopper(&j);

@@ -156,7 +156,7 @@ void check_rows(struct job *j, bool large)
 static enum gpu_kernel gemv_kernel(enum cpu_type t, int M)
 {
     const int i = M <= 1 ? 0 : M <= 2 ? 1 : M <= 4 ? 2 : 3;
-    const int first = t == TYPE_BF16 ? GPU_gemv_bf16_1 : t == TYPE_Q8_0 ? GPU_gemv_q8_0_1 : t == TYPE_Q4_0 ? GPU_gemv_q4_0_1 : GPU_gemv_q4_k_1;
+    const int first = t == TYPE_F32 ? GPU_gemv_f32_1 : t == TYPE_BF16 ? GPU_gemv_bf16_1 : t == TYPE_Q8_0 ? GPU_gemv_q8_0_1 : t == TYPE_Q4_0 ? GPU_gemv_q4_0_1 : GPU_gemv_q4_k_1;
     return (enum gpu_kernel)(first + i);
 }
 
@@ -207,26 +207,27 @@ static void gemv(struct job *j, enum cpu_type t, int M, int N, int K, bool add, 
     struct gemv_args a = { .x = job_upload(j, x, n_x * 4), .w = job_upload(j, packed, gpu_pack_bytes(t, K, N)), .scale = job_upload(j, scale, gpu_pack_scale_bytes(t, K, N) + 16),
                            .add = add ? job_upload(j, plus, n_y * 4) : NULL, .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K };
     void *a8 = NULL;
-    if (t != TYPE_BF16)
+    const bool floats = t == TYPE_BF16 || t == TYPE_F32;
+    if (!floats)
         quantized(j, M, K, x, &a, &a8, edges);
     job_launch(j, kernel, ceil_div(N, 256 / wave * GPU_GEMV_ROWS(M)), 1, 1, &a);
     job_download(j, y, a.y, n_y * 4);
     const size_t panel = cpu_panel_size((size_t)K, PANEL);
-    void *panels = job_host(j, t == TYPE_BF16 ? cpu_panel_size((size_t)K, (size_t)N) * 4 : panel_bytes(panel_of(t), K, N));
-    if (!j->rc && t == TYPE_BF16) {
-        ref()->pack_rows(&(struct pack){ .K = K, .N = N, .src = blocks, .ld = K, .src_bf16 = true, .out = panels, .panel = (ptrdiff_t)panel });
+    void *panels = job_host(j, floats ? cpu_panel_size((size_t)K, (size_t)N) * 4 : panel_bytes(panel_of(t), K, N));
+    if (!j->rc && floats) {
+        ref()->pack_rows(&(struct pack){ .K = K, .N = N, .src = blocks, .ld = K, .src_bf16 = t == TYPE_BF16, .out = panels, .panel = (ptrdiff_t)panel });
         ref()->gemm(&(struct gemm){ .M = M, .N = N, .K = K, .a = x, .a_row = K, .a_col = 1, .b = panels, .b_panel = (ptrdiff_t)panel, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
     } else if (!j->rc) {
         ref()->pack_panels(&(struct panel_pack){ .type = t, .K = K, .N = N, .src = blocks, .stride = type_bytes(t, K), .out = panels });
         ref()->gemm_q(&(struct gemm_q){ .type = panel_of(t), .M = M, .N = N, .K = K, .a = a8, .a_stride = a8_row_bytes(K), .b = panels, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
     }
-    job_compare(j, gpu_kernel_name(kernel), y, want, n_y, job_tolerance(t == TYPE_BF16 ? "gemm" : "gemm_q"));
+    job_compare(j, gpu_kernel_name(kernel), y, want, n_y, job_tolerance(floats ? "gemm" : "gemm_q"));
     job_end(j, gpu_kernel_name(kernel));
 }
 
 void check_gemv(struct job *j, bool large)
 {
-    static const enum cpu_type types[] = { TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
+    static const enum cpu_type types[] = { TYPE_F32, TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
     static const int rows[] = { 1, 2, 3, 4, 7, 8 };
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t m = 0; m < sizeof rows / sizeof *rows; m++) {
@@ -234,8 +235,8 @@ void check_gemv(struct job *j, bool large)
                 gemv(j, types[t], rows[m], 64, 4096, false, false);
                 gemv(j, types[t], rows[m], 37, 14336, true, false);
             } else {
-                const int step = types[t] == TYPE_Q4_K ? 256 : types[t] == TYPE_BF16 ? 8 : 32;
-                gemv(j, types[t], rows[m], 1 + (int)m * 4, step * (1 + (int)m), m % 2, m > 0 && types[t] != TYPE_BF16);
+                const int step = types[t] == TYPE_Q4_K ? 256 : types[t] == TYPE_F32 ? 36 : types[t] == TYPE_BF16 ? 8 : 32;
+                gemv(j, types[t], rows[m], 1 + (int)m * 4, step * (1 + (int)m), m % 2, m > 0 && types[t] > TYPE_BF16);
                 if (m == 0)
                     gemv(j, types[t], 1, 18, 8448, true, true);      /* beyond `depth` steps of a wave of 64 */
             }

@@ -190,6 +190,7 @@ void gpu_event_free(struct gpu *g, void *event)
         g->api->event_free(event);
 }
 int gpu_event_record(struct gpu *g, void *event, void *stream, struct err *err) { return failed(g, g->api->event_record(event, stream), "recording an event", err); }
+int gpu_event_wait(struct gpu *g, void *event, struct err *err) { return failed(g, g->api->event_wait(event), "running", err); }
 int gpu_event_ms(struct gpu *g, void *from, void *to, double *ms, struct err *err)
 {
     float t = 0;

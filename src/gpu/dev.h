@@ -48,6 +48,7 @@ int gpu_wait(struct gpu *g, void *stream, struct err *err);             /* until
 int gpu_event_new(struct gpu *g, void **event, struct err *err);
 void gpu_event_free(struct gpu *g, void *event);
 int gpu_event_record(struct gpu *g, void *event, void *stream, struct err *err);
+int gpu_event_wait(struct gpu *g, void *event, struct err *err);        /* until what was given before it is done */
 int gpu_event_ms(struct gpu *g, void *from, void *to, double *ms, struct err *err);      /* waits for both */
 
 /* A kernel that the image does not have is ERR_UNSUPPORTED.  args: gpu_kernel_args() bytes.  A grid of 0 blocks does nothing. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 static bool apart(enum cpu_type t) { return t == TYPE_Q8_0 || t == TYPE_Q4_0; }
-bool gpu_pack_has(enum cpu_type t) { return apart(t) || t == TYPE_Q4_K || t == TYPE_BF16; }
+bool gpu_pack_has(enum cpu_type t) { return apart(t) || t == TYPE_Q4_K || t == TYPE_BF16 || t == TYPE_F32; }
 size_t gpu_pack_scale_bytes(enum cpu_type t, int K, int N) { return apart(t) ? (size_t)N * (size_t)(K / 32) * 2 : 0; }
 size_t gpu_pack_bytes(enum cpu_type t, int K, int N) { return (size_t)N * type_bytes(t, K) - gpu_pack_scale_bytes(t, K, N); }
 

@@ -1,6 +1,6 @@
 /* pack.h - weights as files hold them to what the device kernels read (gpu/args.h, struct gemv_args): the same bits in other places.
  *
- * Q8_0, Q4_0: quants of a row side by side, scales apart, so that a lane can read 16 aligned bytes.  Q4_K, BF16: as they are. */
+ * Q8_0, Q4_0: quants of a row side by side, scales apart, so that a lane can read 16 aligned bytes.  Q4_K, BF16, F32: as they are. */
 #ifndef GPU_PACK_H
 #define GPU_PACK_H
 #include <stdbool.h>

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cpu/kernels.h"
 #include "infer/loaded.h"
+#include "nn/device.h"
 
 struct engine {
     struct loaded l;             /* l.ctx: positions of each sequence */
@@ -68,7 +69,7 @@ int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct e
     *out = (struct engine_sizes){ 0 };
     struct engine *e = mem_alloc_array(1, sizeof *e);
     struct engine_opts without = *o;
-    without.no_tok = true, without.tok = NULL;
+    without.no_tok = true, without.tok = NULL, without.device = NULL;
     if (!e)
         return ERR(err, NOMEM, "no memory for %s", path);
     const int rc = open_and_plan(e, path, &without, n_thread, err);
@@ -92,9 +93,11 @@ int engine_new(struct engine **out, const char *path, const struct engine_opts *
     *out = NULL;
     if (!e) {
         tok_free(o->tok);
+        if (o->device)
+            o->device->free(o->device);
         return ERR(err, NOMEM, "no memory for %s", path);
     }
-    e->l.tok = o->tok;
+    e->l.tok = o->tok, e->l.device = o->device;
     int rc = open_and_plan(e, path, o, pool_n_thread(pool), err);
     if (!rc)
         rc = loaded_fill(&e->l, path, pool, err);
@@ -136,6 +139,7 @@ void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g,
 {
     e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
 }
+size_t engine_device_bytes(const struct engine *e) { return e->l.device ? e->l.device->bytes : 0; }
 size_t engine_bytes(const struct engine *e) { return e->l.d.g->plan.total; }
 size_t engine_weight_bytes(const struct engine *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED]; }
 int engine_ctx(const struct engine *e) { return e->l.ctx; }
@@ -160,7 +164,11 @@ size_t engine_page_bytes(const struct engine *e)
 /* [head, page, what a page holds] */
 void engine_copy_page(struct engine *e, int from, int to)
 {
-    const struct graph *g = e->l.d.g;
+    struct graph *g = e->l.d.g;
+    if (g->device) {
+        g->rc = g->rc ? g->rc : g->device->copy_page(g->device, g, from, to, &g->failed);
+        return;
+    }
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
         const size_t page = t->kind == TENSOR_CACHE ? (size_t)t->shape[2].n * dtype_size(t->dtype) : 0;
@@ -217,7 +225,7 @@ int engine_run(struct engine *e, const struct engine_part *part, int n_part, str
     e->seq_start[n_part] = e->n_row = n;
     graph_run(e->l.d.g, PASS_FORWARD, &(struct step){ .T = n, .S = n_part, .seq_start = e->seq_start, .pos0 = e->pos0, .page = e->page, .page_stride = e->page_stride,
                                                      .adapter = e->n_adapter ? e->adapter : NULL });
-    return 0;
+    return graph_failed(e->l.d.g, err);
 }
 
 static int run_rows(struct engine *e, enum pass pass, const int32_t *row, int n, struct err *err)
@@ -232,7 +240,7 @@ static int run_rows(struct engine *e, enum pass pass, const int32_t *row, int n,
         last[i] = row[i];
     }
     graph_run(e->l.d.g, pass, &(struct step){ .S = n });
-    return 0;
+    return graph_fetch(e->l.d.g, pass == PASS_HEAD ? e->l.d.logits : e->l.d.hidden, n, err);
 }
 
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err)

@@ -31,6 +31,7 @@ struct engine_opts {
     const char *const *adapter;  /* folders of adapters (model/adapter.h) that parts of a step may have */
     int n_adapter;
     bool adapted;                /* every part has the first of them */
+    struct graph_device *device; /* where the model runs (nn/device.h); it is the engine's from then on, whatever happens.  NULL: here */
 };
 
 /* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
@@ -52,6 +53,7 @@ int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts 
 struct engine_sizes { size_t total, weights, cache; };
 int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
+size_t engine_device_bytes(const struct engine *e);  /* of the device's memory; 0: it has none */
 size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels */
 int engine_ctx(const struct engine *e);
 int engine_step_tokens(const struct engine *e);

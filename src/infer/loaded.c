@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/merge.h"
+#include "nn/device.h"
 
 static int open_model(struct loaded *l, const char *path, struct buf *warnings, struct err *err)
 {
@@ -71,8 +72,9 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err)
 {
     struct decoder_opts o = *d;
-    o.adapter = (const struct adapter *const *)l->adapter, o.n_adapter = l->n_adapter;
+    o.adapter = (const struct adapter *const *)l->adapter, o.n_adapter = l->n_adapter, o.floats = l->device != NULL;
     TRY(decoder_record(&l->d, &l->model.config, &o, err));
+    l->d.g->device = l->device;
     return decoder_plan(&l->d, T, S, n_thread, NULL, err);
 }
 
@@ -85,6 +87,8 @@ int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct er
     decoder_fill_adapters(&l->d, (const struct adapter *const *)l->adapter);
     drop_adapters(l);
     TRY(weights_fill(&l->d, l->model.list, l->types, l->model.source, pool, err));
+    if (l->device)
+        TRY(l->device->fill(l->device, l->d.g, err));
     source_rest(l->model.source);            /* the panels are copies; of the file only rows of the embedding are looked at now */
     return 0;
 }
@@ -103,6 +107,8 @@ void loaded_release(struct loaded *l)
 {
     drop_adapters(l);
     decoder_release(&l->d);
+    if (l->device)
+        l->device->free(l->device);
     mem_free(l->types);
     model_release(&l->model);
     tok_free(l->tok);

@@ -24,9 +24,10 @@ struct loaded {
     struct decoder d;
     int ctx;
     struct adapter **adapter; int n_adapter;        /* until loaded_fill() */
+    struct graph_device *device;                    /* where it runs, ours; NULL: here */
 };
 
-/* The steps in order.  *l is zeroed before the first, or has a tokenizer, which is then kept; released after any of them, also
+/* The steps in order.  *l is zeroed before the first, or has a tokenizer or a device, which are then kept; released after any of them, also
  * one that failed.  loaded_plan: T, S as of decoder_plan. */
 int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o, struct err *err);
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err);

@@ -90,7 +90,7 @@ static int linear(const struct recorder *r, int x, int layer, const char *name, 
 }
 
 /* What to write for one product alone, the one with weight w. */
-static enum dtype form_for(const struct recorder *r, int w) { return w >= 0 && r->g->tensor[w].panels.n_segment ? graph_form(r->g, w) : r->act; }
+static enum dtype form_for(const struct recorder *r, int w) { return r->o->floats ? DT_F32 : w >= 0 && r->g->tensor[w].panels.n_segment ? graph_form(r->g, w) : r->act; }
 
 static enum dtype form(const struct recorder *r, int layer, const char *name)
 {
@@ -344,7 +344,11 @@ static int record_weight(const struct recorder *r, const struct weights_list *l,
         enum panel_type panel[SEGMENT_MAX] = { 0 };
         for (int i = 0; i < type->n_segment; i++)
             panel[i] = panel_of(type->type[i]);
-        return graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err);
+        int panels;
+        TRY(panels = graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err));
+        for (int i = 0; i < type->n_segment; i++)
+            r->g->tensor[panels].panels.segment[i].of = type->type[i];
+        return panels;
     }
     int id;
     const bool frozen = r->o->frozen || w->balances || (r->o->lora && !weight_of_head(w));
@@ -414,8 +418,8 @@ static int record_beside(const struct recorder *r, const struct weights_list *l)
 /* What norms, activations and attention write: the type that most products read. */
 static enum dtype act_type(const struct decoder_opts *o, const struct weights_list *l)
 {
-    if (!o->types)
-        return o->compute;
+    if (!o->types || o->floats)
+        return o->floats ? DT_F32 : o->compute;
     for (int i = 0; i < l->n_weight; i++)
         for (int j = 0; j < o->types[i].n_segment; j++)
             if (o->types[i].type[j] != TYPE_BF16 && !strstr(l->weight[i].name, "router"))
@@ -569,6 +573,7 @@ static int record(struct recorder *r, const struct weights_list *l)
     if (r->o->types && c->tie_embeddings && r->o->use != DECODER_HIDDEN) {
         const enum panel_type panel = panel_of(r->o->types[0].type[0]);
         TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
+        g->tensor[d->tied_head].panels.segment[0].of = r->o->types[0].type[0];
     }
     if (config_vision(c)) {
         const struct shape patches = { 2, { { config_n_patch(c), DIM_S }, { config_patch_numbers(c), DIM_ONE } } };

@@ -45,6 +45,7 @@ struct decoder_opts {
     const bool *in_file;             /* of frozen weights: those of the list whose rows stay in their file (tensor.row is to be set after bind); or NULL: none */
     bool features;                   /* of models with a head for classes: what it reads is an output (decoder.features) */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
+    bool floats;                     /* activations are F32 whatever the weights: for a device, whose products make of them what they read */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32, BF16 or I8 */
     int n_slot;                      /* generate: sequences that the cache holds */
     int n_page;                      /* the same in pages, which sequences may share (infer/pages.h); 0: those of n_slot sequences */

@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "cpu/panel.h"
+#include "nn/device.h"
 
 /* ---- where the parts of a weight lie ---- */
 
@@ -171,6 +173,7 @@ struct fill {
     char *scratch; size_t scratch_size, raw_size;      /* a thread's: raw rows, floats, converted rows */
     struct err *err;             /* [n_thread] */
     int *rc;                     /* [n_thread] */
+    struct staging { char *slot; size_t slot_size; int n_slot; } staging;      /* of a graph on a device: pieces on their way, n_slot at a time */
 };
 
 static const struct place *place_of(const struct placed *p, int64_t row)
@@ -223,9 +226,13 @@ static const void *converted(const struct cpu_kernels *k, enum cpu_type type, in
     return type == TYPE_F32 ? (const void *)x : out;
 }
 
-/* Packs rows row .. row+n-1 (of the weight seen as [.., K]) that lie at src. */
-static void pack_rows(const struct fill *f, const struct tensor *to, int i_segment, int64_t row, int64_t n, enum cpu_type type, const void *src)
+/* Packs rows row .. row+n-1 (of the weight seen as [.., K]) that lie at src; for a device, to slot. */
+static void pack_rows(const struct fill *f, const struct tensor *to, int i_segment, int64_t row, int64_t n, enum cpu_type type, const void *src, char *slot)
 {
+    if (f->d->g->device) {
+        f->d->g->device->pack(type, to->shape[to->rank - 1].n, n, src, slot);
+        return;
+    }
     const struct panel_segment *s = &to->panels.segment[i_segment];
     const int64_t N = to->shape[to->rank - 2].n, K = to->shape[to->rank - 1].n, expert = row / N, in = row % N - s->row;
     assert(in >= 0 && in % PANEL == 0 && in + n <= s->n_row);
@@ -234,7 +241,7 @@ static void pack_rows(const struct fill *f, const struct tensor *to, int i_segme
     f->d->g->k->pack_panels(&p);
 }
 
-static int fill_piece(const struct fill *f, const struct piece *q, enum cpu_type type, char *scratch, struct err *err)
+static int fill_piece(const struct fill *f, const struct piece *q, enum cpu_type type, char *scratch, char *slot, struct err *err)
 {
     const struct tensor *to = &f->d->g->tensor[q->i_tensor];
     const enum cpu_type file = place_of(q->placed, q->row)->t->type;
@@ -242,25 +249,92 @@ static int fill_piece(const struct fill *f, const struct piece *q, enum cpu_type
     const void *src;
     TRY(rows_raw(f, q->placed, q->row, q->n, scratch, &src, err));
     if (to->panels.n_segment && file == type) {
-        pack_rows(f, to, q->i_segment, q->row, q->n, type, src);
+        pack_rows(f, to, q->i_segment, q->row, q->n, type, src, slot);
         return 0;
     }
     float *x = to->panels.n_segment ? (float *)(void *)(scratch + f->raw_size) : (float *)to->data + q->row * K;
     type_dequantize(file, q->n * K, src, x);
     if (to->panels.n_segment)
-        pack_rows(f, to, q->i_segment, q->row, q->n, type, converted(f->d->g->k, type, q->n * K, x, (uint16_t *)(void *)(scratch + 2 * f->raw_size)));
+        pack_rows(f, to, q->i_segment, q->row, q->n, type, converted(f->d->g->k, type, q->n * K, x, (uint16_t *)(void *)(scratch + 2 * f->raw_size)), slot);
     return 0;
 }
 
-struct fill_job { struct fill *f; const struct weight_type *types; const int *i_weight; };
+struct fill_job { struct fill *f; const struct weight_type *types; const int *i_weight; int first; };
 
 static void fill_item(void *ctx, int i, int i_thread)
 {
     const struct fill_job *j = ctx;
     struct fill *f = j->f;
-    const struct piece *q = &f->piece[i];
+    const int at = j->first + i;
+    const struct piece *q = &f->piece[at];
     if (!f->rc[i_thread])
-        f->rc[i_thread] = fill_piece(f, q, j->types[j->i_weight[i]].type[q->i_segment], f->scratch + (size_t)i_thread * f->scratch_size, &f->err[i_thread]);
+        f->rc[i_thread] = fill_piece(f, q, j->types[j->i_weight[at]].type[q->i_segment], f->scratch + (size_t)i_thread * f->scratch_size,
+                                     f->staging.slot ? f->staging.slot + (size_t)i * f->staging.slot_size : NULL, &f->err[i_thread]);
+}
+static int fill_failed(const struct fill *f, int n_thread, struct err *err)
+{
+    for (int i = 0; i < n_thread; i++)
+        if (f->rc[i]) {
+            *err = f->err[i];
+            return f->rc[i];
+        }
+    return 0;
+}
+
+/* ---- onto a device: pieces are packed by all threads, then sent ---- */
+
+#define STAGING_BYTES ((size_t)64 << 20)
+
+static int staging_new(struct fill *f, const struct piece *piece, int n, struct err *err)
+{
+    const struct graph *g = f->d->g;
+    size_t most = 64;
+    for (int i = 0; i < n; i++) {
+        const struct tensor *t = &g->tensor[piece[i].i_tensor];
+        if (!t->panels.n_segment)
+            continue;
+        const size_t bytes = g->device->packed(t->panels.segment[piece[i].i_segment].of, tensor_cols(t), piece[i].n);
+        most = bytes > most ? bytes : most;
+    }
+    f->staging.slot_size = (most + 63) / 64 * 64;
+    f->staging.n_slot = (int)(STAGING_BYTES / f->staging.slot_size) + 1;
+    f->staging.n_slot = f->staging.n_slot < n ? f->staging.n_slot : n > 0 ? n : 1;
+    return g->device->host_alloc(g->device, (void **)&f->staging.slot, (size_t)f->staging.n_slot * f->staging.slot_size, err);
+}
+static void staging_free(struct fill *f)
+{
+    if (f->staging.slot)
+        f->d->g->device->host_free(f->d->g->device, f->staging.slot);
+    f->staging.slot = NULL;
+}
+
+static int send(const struct fill *f, int i_tensor, int i_segment, int64_t row, int64_t n, const char *slot, struct err *err)
+{
+    const struct graph *g = f->d->g;
+    const struct tensor *t = &g->tensor[i_tensor];
+    const int64_t N = t->shape[t->rank - 2].n;
+    return t->panels.n_segment ? g->device->put(g->device, g, i_tensor, row / N, i_segment, row % N - t->panels.segment[i_segment].row, n, slot, err) : 0;
+}
+
+static int fill_device(struct fill *f, struct fill_job *j, int n, struct pool *pool, struct err *err)
+{
+    struct graph_device *d = f->d->g->device;
+    int rc = staging_new(f, f->piece, n, err);
+    for (; j->first < n && !rc; j->first += f->staging.n_slot) {
+        const int batch = n - j->first < f->staging.n_slot ? n - j->first : f->staging.n_slot;
+        pool_for(pool, batch, fill_item, j);
+        rc = fill_failed(f, pool_n_thread(pool), err);
+        for (int i = 0; i < batch && !rc; i++) {
+            const struct piece *q = &f->piece[j->first + i];
+            rc = send(f, q->i_tensor, q->i_segment, q->row, q->n, f->staging.slot + (size_t)i * f->staging.slot_size, err);
+        }
+        if (!rc)
+            rc = d->wait(d, err);
+        log_progress("weights to the device: %.0f %%", 100 * (double)(j->first + batch) / n);
+    }
+    log_progress_end();
+    staging_free(f);
+    return rc;
 }
 
 /* Appends the pieces of a tensor; with piece NULL only counts them. */
@@ -311,11 +385,13 @@ static int fill_rows(struct fill *f, const struct weights_list *l, const struct 
     if (piece && i_weight && f->scratch && f->err && f->rc) {
         list_all(piece, i_weight, &n, f->d, l, types, placed);
         f->piece = piece;
-        struct fill_job j = { f, types, i_weight };
-        pool_for(pool, n, fill_item, &j);
-        for (size_t i = 0; i < n_thread && !rc; i++)
-            if ((rc = f->rc[i]))
-                *err = f->err[i];
+        struct fill_job j = { f, types, i_weight, 0 };
+        if (f->d->g->device) {
+            rc = fill_device(f, &j, n, pool, err);
+        } else {
+            pool_for(pool, n, fill_item, &j);
+            rc = fill_failed(f, pool_n_thread(pool), err);
+        }
     } else {
         rc = ERR(err, NOMEM, "no memory to read weights of %lld columns", (long long)widest);
     }
@@ -354,17 +430,25 @@ static int pack_whole(const struct fill *f, int i_tensor, const struct weight_ty
 {
     const struct tensor *to = &f->d->g->tensor[i_tensor];
     const int64_t N = to->shape[to->rank - 2].n, K = to->shape[to->rank - 1].n, E = to->rank == 3 ? to->shape[0].n : 1;
+    struct graph_device *d = f->d->g->device;
     uint16_t *half = mem_alloc_array((size_t)(N * K), sizeof *half);
-    if (!half)
-        return ERR(err, NOMEM, "no memory to pack weight '%s'", to->name);
-    for (int64_t e = 0; e < E; e++)
-        for (int s = 0; s < to->panels.n_segment; s++) {
+    char *slot = NULL;
+    int rc = half ? 0 : ERR(err, NOMEM, "no memory to pack weight '%s'", to->name);
+    for (int64_t e = 0; e < E && !rc; e++)
+        for (int s = 0; s < to->panels.n_segment && !rc; s++) {
             const struct panel_segment *g = &to->panels.segment[s];
             const enum cpu_type t = type->type[s];
-            pack_rows(f, to, s, e * N + g->row, g->n_row, t, converted(f->d->g->k, t, g->n_row * K, x + (e * N + g->row) * K, half));
+            if (d && !(slot = mem_alloc_array(d->packed(t, K, g->n_row), 1)))
+                rc = ERR(err, NOMEM, "no memory to pack weight '%s'", to->name);
+            if (rc)
+                break;
+            pack_rows(f, to, s, e * N + g->row, g->n_row, t, converted(f->d->g->k, t, g->n_row * K, x + (e * N + g->row) * K, half), slot);
+            rc = d ? send(f, i_tensor, s, e * N + g->row, g->n_row, slot, err) : 0;
+            rc = d && !rc ? d->wait(d, err) : rc;
+            mem_free(slot);
         }
     mem_free(half);
-    return 0;
+    return rc;
 }
 
 static int fill_whole(const struct fill *f, const struct placed *p, int i_tensor, int64_t n, const struct weight_type *type, struct err *err)

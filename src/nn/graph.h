@@ -9,7 +9,7 @@
  *   graph_run(g, PASS_..., step)     any T <= T_max, S <= S_max, any number of times
  *
  * Shapes have two free sizes, T (tokens of this step) and S (sequences of this step).  Recording and planning fail by
- * struct err; running cannot fail, but where other processes have a part (graph_failed()).  A graph and its memory belong to one thread at a time; pool threads work inside runs.
+ * struct err; running cannot fail, but where other processes have a part, or a device (graph_failed()).  A graph and its memory belong to one thread at a time; pool threads work inside runs.
  *
  * Bits: an operation's result for a token depends on nothing but that token's own sequence up to it - not on the batch, T,
  * or the number of threads (kernels.h's promise, kept by the operations).  Sums over tokens (gradients) are taken in token
@@ -47,8 +47,10 @@ struct dim { int64_t n; enum dim_of of; };
  * A weight [N,K] (or [E,N,K]) whose rows are kept in panels of the file's own type instead of floats: n_row rows of one
  * type after the other, each segment in whole panels.  Expert e's panels follow those of expert e-1. */
 #define SEGMENT_MAX 3
-struct panel_segment { enum panel_type type; int64_t n_row, row; size_t offset; };      /* row, offset (bytes): where it begins in an expert */
+struct panel_segment { enum panel_type type; int64_t n_row, row; size_t offset; enum cpu_type of; };      /* row, offset (bytes): where it begins in an expert; of: what the file has, set by the caller where a device is to know */
 struct panels { int n_segment; struct panel_segment segment[SEGMENT_MAX]; size_t expert_bytes; };
+
+struct graph_device;
 
 /* ---- tensors ---- */
 enum tensor_kind {
@@ -210,7 +212,8 @@ struct graph {
     void (*watch)(void *ctx, const struct graph *g, const struct node *n, const struct step *step);
     void *watch_ctx;
     const struct peers *peers;     /* set before runs; NULL: this process is alone */
-    int rc; struct err failed;     /* what was asked of the others failed: see graph_failed() */
+    int rc; struct err failed;     /* what was asked of the others, or of the device, failed: see graph_failed() */
+    struct graph_device *device;   /* set before graph_plan(): where it runs (nn/device.h); borrowed.  NULL: here */
 };
 
 struct graph *graph_new(void);     /* NULL without memory */
@@ -326,7 +329,7 @@ int graph_find(const struct graph *g, const char *name);   /* tensor id, or -1 *
 
 /* ---- running (plan.c) ---- */
 void graph_run(struct graph *g, enum pass pass, const struct step *step);
-/* Has something that was asked of other processes failed in a run, and how?  That run and all later ones ended there, their results are void. */
+/* Has something that was asked of other processes or of the device failed in a run, and how?  That run and all later ones ended there, their results are void. */
 int graph_failed(const struct graph *g, struct err *err);
 /* Kernels like k, to the same bits, whose products are held against algebra (cpu/check.h; one such table at a time).  Was one wrong since? */
 const struct cpu_kernels *graph_checked_kernels(const struct cpu_kernels *k);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "nn/device.h"
 #include "nn/op.h"
 
 static const struct op_code *const op_code[N_OP] = {
@@ -149,17 +150,18 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
         return ERR(err, NOMEM, "no memory to plan %d tensors", g->n_tensor);
     for (int i = 0; i < g->n_node; i++) {
         struct op_work w = { 0, 0, n_thread };
-        if (op_code[g->node[i].op]->size)
+        if (op_code[g->node[i].op]->size && !g->device)
             op_code[g->node[i].op]->size(g, &g->node[i], T, S, &w);
         p.work = w.work > p.work ? w.work : p.work;
         p.scratch = w.scratch > p.scratch ? w.scratch : p.scratch;
     }
     p.scratch = (p.scratch + 4095) / 4096 * 4096;
     for (int k = 0; k < N_TENSOR_KIND; k++)
-        p.total += mem_map_size(p.bytes[k]);
+        if (graph_on_host(g, (enum tensor_kind)k))
+            p.total += mem_map_size(p.bytes[k]);
     p.total += mem_map_size(p.work) + mem_map_size(p.scratch * (size_t)n_thread);
     g->plan = p;
-    return 0;
+    return g->device ? g->device->plan(g->device, g, err) : 0;
 }
 
 /* ---- memory ---- */
@@ -188,7 +190,7 @@ int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, 
     g->k = k, g->pool = pool;
     bool ok = true;
     for (int i = 0; i < N_TENSOR_KIND; i++)
-        if (g->plan.bytes[i])
+        if (g->plan.bytes[i] && graph_on_host(g, (enum tensor_kind)i))
             ok = ok && (g->block[i] = mem_map(g->plan.bytes[i]));
     if (g->plan.work)
         ok = ok && (g->work = mem_map(g->plan.work));
@@ -203,10 +205,10 @@ int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, 
         const struct tensor *s = shared(share, t);
         if (s)
             t->data = s->data;
-        else if (t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0))
+        else if (t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0) && graph_on_host(g, t->kind))
             t->data = g->block[t->kind] + t->offset;
     }
-    return 0;
+    return g->device ? g->device->bind(g->device, g, err) : 0;
 }
 
 /* ---- running ---- */
@@ -218,9 +220,23 @@ int graph_failed(const struct graph *g, struct err *err)
     return g->rc;
 }
 
+int graph_fetch(struct graph *g, int t, int64_t n, struct err *err)
+{
+    TRY(graph_failed(g, err));
+    const size_t row = (size_t)tensor_cols(&g->tensor[t]) * dtype_size(g->tensor[t].dtype);
+    assert((size_t)n * row <= g->tensor[t].bytes);
+    if (g->device)
+        g->rc = g->device->fetch(g->device, g, t, (size_t)n * row, &g->failed);
+    return graph_failed(g, err);
+}
+
 void graph_run(struct graph *g, enum pass pass, const struct step *step)
 {
     assert(step->T >= 0 && step->T <= g->plan.T && step->S <= g->plan.S);
+    if (g->device) {
+        g->rc = g->rc ? g->rc : g->device->run(g->device, g, pass, step, &g->failed);
+        return;
+    }
     struct run r = { .g = g, .step = step, .k = g->k, .pool = g->pool, .n_thread = pool_n_thread(g->pool), .work = g->work,
                      .scratch = g->scratch, .scratch_size = g->plan.scratch };
     for (int i = 0; i < g->n_node && !g->rc; i++) {

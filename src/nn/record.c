@@ -193,7 +193,7 @@ int graph_panels(struct graph *g, struct shape shape, int n_segment, const enum 
     p->n_segment = n_segment;
     int64_t row = 0;
     for (int i = 0; i < n_segment; i++) {
-        p->segment[i] = (struct panel_segment){ type[i], n_row[i], row, p->expert_bytes };
+        p->segment[i] = (struct panel_segment){ .type = type[i], .n_row = n_row[i], .row = row, .offset = p->expert_bytes };
         row += n_row[i];
         p->expert_bytes += panel_bytes(type[i], K, n_row[i]);
     }

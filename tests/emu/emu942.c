@@ -28,7 +28,7 @@
     X(v_pk_fma_f32) X(v_exp_f32) X(v_log_f32) X(v_rcp_f32) X(v_rcp_iflag_f32) X(v_rsq_f32) X(v_rndne_f32) X(v_trunc_f32) X(v_ldexp_f32) X(v_frexp_mant_f32) X(v_frexp_exp_i32_f32) \
     X(v_div_scale_f32) X(v_div_fmas_f32) X(v_div_fixup_f32) X(v_cvt_f32_i32) X(v_cvt_f32_u32) X(v_cvt_i32_f32) X(v_cvt_u32_f32) X(v_cvt_f32_f16) X(v_cvt_f32_f16_sdwa) X(v_cvt_f32_ubyte0) \
     X(v_cvt_f32_ubyte1) X(v_add_u32) X(v_sub_u32) X(v_subrev_u32) X(v_add3_u32) X(v_add_lshl_u32) X(v_lshl_add_u32) X(v_lshl_or_b32) X(v_and_or_b32) X(v_or3_b32) X(v_xad_u32) X(v_and_b32) X(v_or_b32) \
-    X(v_xor_b32) X(v_not_b32) X(v_bfe_u32) X(v_bfe_i32) X(v_bfrev_b32) X(v_perm_b32) X(v_lshlrev_b32) X(v_lshrrev_b32) X(v_ashrrev_i32) X(v_lshlrev_b64) X(v_lshrrev_b64) X(v_ashrrev_i64) X(v_lshl_add_u64) \
+    X(v_xor_b32) X(v_not_b32) X(v_bfe_u32) X(v_bfe_i32) X(v_bfrev_b32) X(v_perm_b32) X(v_alignbit_b32) X(v_lshlrev_b32) X(v_lshrrev_b32) X(v_ashrrev_i32) X(v_lshlrev_b64) X(v_lshrrev_b64) X(v_ashrrev_i64) X(v_lshl_add_u64) \
     X(v_mul_lo_u32) X(v_mul_hi_u32) X(v_mul_u32_u24) X(v_mad_u32_u24) X(v_mad_u64_u32) X(v_mad_i64_i32) X(v_max_i32) X(v_min_i32) X(v_add_co_u32) X(v_addc_co_u32) X(v_sub_co_u32) X(v_subrev_co_u32) \
     X(v_subb_co_u32) X(v_subbrev_co_u32) X(v_cndmask_b32) X(v_mbcnt_lo_u32_b32) X(v_mbcnt_hi_u32_b32) X(v_readlane_b32) X(v_writelane_b32) X(v_readfirstlane_b32) X(v_dot4c_i32_i8) X(v_mfma_f32_32x32x8_bf16) X(v_mfma_f32_16x16x16_bf16) X(v_mfma_f32_16x16x32_fp8_fp8)
 enum amd_op {
@@ -41,7 +41,7 @@ enum { AMD_VCC = 106, AMD_M0 = 124, AMD_EXEC = 126 };
 struct amd_operand { char kind; int reg, n; uint32_t value; bool neg, abs; };           /* 'v', 's', 'c' constant, 'o' off */
 struct amd_code {
     enum amd_op op;
-    int n, size, offset, offset0, offset1, op_sel, op_sel_hi;
+    int n, size, offset, offset0, offset1, op_sel, op_sel_hi, neg_lo, neg_hi;
     bool word1, wide;                                                                    /* a scalar instruction of 64 bits */
     char how[4], type[4], text[100];                                                     /* of compares */
     struct amd_operand o[6];
@@ -147,6 +147,7 @@ static int amd_decode(struct amd_code *c, const char *text)
         return fprintf(stderr, "emu942: no '%s'\n", text), -1;
     c->offset = amd_field(text, " offset:"), c->offset0 = amd_field(text, "offset0:"), c->offset1 = amd_field(text, "offset1:");
     c->op_sel = amd_bits(text, "op_sel:[", 0), c->op_sel_hi = amd_bits(text, "op_sel_hi:[", c->op == AMD_v_fma_mix_f32 ? 0 : 7);
+    c->neg_lo = amd_bits(text, "neg_lo:[", 0), c->neg_hi = amd_bits(text, "neg_hi:[", 0);
     c->word1 = strstr(text, "src0_sel:WORD_1") != NULL;
     if (c->op == AMD_s_waitcnt || c->op == AMD_s_nop)
         return 0;
@@ -370,6 +371,7 @@ static bool amd_lane(const struct amd_code *c, uint32_t a, uint32_t b, uint32_t 
     case AMD_v_bfe_i32: *out = (d & 31) == 0 ? 0 : (uint32_t)((int32_t)(a >> (b & 31) << (32 - (d & 31))) >> (32 - (d & 31))); break;
     case AMD_v_bfrev_b32: *out = amd_reverse(a); break;
     case AMD_v_perm_b32: *out = amd_permute(a, b, d); break;
+    case AMD_v_alignbit_b32: *out = (uint32_t)(((uint64_t)a << 32 | b) >> (d & 31)); break;
     case AMD_v_lshlrev_b32: *out = b << (a & 31); break;
     case AMD_v_lshrrev_b32: *out = b >> (a & 31); break;
     case AMD_v_ashrrev_i32: *out = (uint32_t)((int32_t)b >> (a & 31)); break;
@@ -616,8 +618,10 @@ static int amd_vector(const struct amd_code *c, struct amd_wave *w, int wave)
             float r[2];
             for (int h = 0; h < 2; h++) {
                 float x[3] = { 0, 0, 0 };
-                for (int i = 0; i < c->n - 1 && i < 3; i++)
+                for (int i = 0; i < c->n - 1 && i < 3; i++) {
                     x[i] = amd_float(amd_raw(w, &o[1 + i], o[1 + i].kind == 'c' ? 0 : (h ? c->op_sel_hi : c->op_sel) >> i & 1, l));
+                    x[i] = (h ? c->neg_hi : c->neg_lo) >> i & 1 ? -x[i] : x[i];
+                }
                 r[h] = c->op == AMD_v_pk_add_f32 ? x[0] + x[1] : c->op == AMD_v_pk_mul_f32 ? x[0] * x[1] : fmaf(x[0], x[1], x[2]);
             }
             d[0] = amd_u32(r[0]), d[64] = amd_u32(r[1]);

@@ -10,10 +10,14 @@
 #include "gpu/kern/copy.c"
 #include "gpu/kern/rows.c"
 #undef N_THREAD
-#undef N_WAVE
 #include "gpu/kern/gemv.c"
 #undef N_THREAD
 #include "gpu/kern/attn.c"
+#undef N_THREAD
+#undef N_WAVE
+#include "gpu/kern/layer.c"
+#undef N_THREAD
+#include "gpu/kern/paged.c"
 #undef N_THREAD
 #undef N_WAVE
 #include "gpu/kern/gemm.c"

@@ -31,6 +31,21 @@ DK_INLINE int dot_16(u32x4 w, u32x4 x, int s)
 #define LOW_NIBBLES(v) ((v) & 0x0f0f0f0fu)
 #define HIGH_NIBBLES(v) (((v) >> 4) & 0x0f0f0f0fu)
 
+/* f32: piece p is columns 4p .. 4p+3. */
+struct piece_f32 { f32x4 x; };
+#define X_F32(v, a, m, p) ((v).x = ((const DK_GLOBAL f32x4 *)((a).x + (m) * (a).ld_x))[p])
+struct weight_f32 { u32x4 w; };
+#define W_F32(v, a, n, p) ((v).w = dk_read_once((const DK_GLOBAL u32x4 *)(a).w + (long)(n) * ((a).K / 4) + (p)))
+DK_INLINE float dot_f32(u32x4 w, f32x4 x, float s)
+{
+    s += dk_float(w[0]) * x[0];
+    s += dk_float(w[1]) * x[1];
+    s += dk_float(w[2]) * x[2];
+    s += dk_float(w[3]) * x[3];
+    return s;
+}
+#define DOT_F32(w_, x_, s, p) dot_f32((w_).w, (x_).x, s)
+
 /* bf16: piece p is columns 8p .. 8p+7. */
 struct piece_bf16 { f32x4 x0, x1; };
 #define X_BF16(v, a, m, p) do { const DK_GLOBAL f32x4 *x_ = (const DK_GLOBAL f32x4 *)((a).x + (m) * (a).ld_x) + 2 * (p); (v).x0 = x_[0]; (v).x1 = x_[1]; } while (0)
@@ -145,6 +160,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)      
 }
 #define GEMV_ALL(type, TYPE, columns, d1, d2) \
     GEMV(type, TYPE, 1, 2, columns, d1) GEMV(type, TYPE, 2, 2, columns, d2) GEMV(type, TYPE, 4, 4, columns, 1) GEMV(type, TYPE, 8, 4, columns, 1)
+GEMV_ALL(f32, F32, 4, 4, 4)
 GEMV_ALL(bf16, BF16, 8, 4, 4)
 GEMV_ALL(q8_0, Q8_0, 16, 4, 4)
 GEMV_ALL(q4_0, Q4_0, 32, 4, 4)

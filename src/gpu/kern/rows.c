@@ -2,39 +2,13 @@
  * or twice (the second time out of cache), so memory bounds them all. */
 #include "gpu/dk.h"
 #include "gpu/args.h"
+#include "gpu/kern/block.h"
 #define N_THREAD 256
-#define N_WAVE (N_THREAD / DK_WAVE)
-
-/* Over the block, the waves' sums in order; every thread gets the same bits.  red: N_WAVE floats of shared memory. */
-DK_INLINE float block_sum(float v, DK_LOCAL float *red)
-{
-    v = dk_wave_sum(v);
-    dk_barrier();
-    if (dk_lane() == 0)
-        red[dk_wave()] = v;
-    dk_barrier();
-    float total = 0;
-    for (int i = 0; i < N_WAVE; i++)
-        total += red[i];
-    return total;
-}
-DK_INLINE float block_max(float v, DK_LOCAL float *red)
-{
-    v = dk_wave_max(v);
-    dk_barrier();
-    if (dk_lane() == 0)
-        red[dk_wave()] = v;
-    dk_barrier();
-    float most = red[0];
-    for (int i = 1; i < N_WAVE; i++)
-        most = dk_max(most, red[i]);
-    return most;
-}
 
 /* A block a row. */
 DK_BOUNDS(N_THREAD) DK_KERNEL void rmsnorm(struct rmsnorm_args a)
 {
-    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, red, BLOCK_WAVES);
     const DK_GLOBAL f32x4 *x = (const DK_GLOBAL f32x4 *)(a.x + dk_bx() * a.ld_x), *w = (const DK_GLOBAL f32x4 *)a.w;
     DK_GLOBAL f32x4 *y = (DK_GLOBAL f32x4 *)(a.y + dk_bx() * a.ld_y);
     const int n4 = a.C / 4;
@@ -90,7 +64,7 @@ DK_INLINE void take(float x, float *most, float *sum)
 }
 DK_BOUNDS(N_THREAD) DK_KERNEL void softmax(struct softmax_args a)
 {
-    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, red, BLOCK_WAVES);
     const DK_GLOBAL float *x = a.x + dk_bx() * a.ld_x;
     DK_GLOBAL float *y = a.y + dk_bx() * a.ld_y;
     const int n4 = (a.n % 4 == 0 && a.ld_x % 4 == 0 && a.ld_y % 4 == 0) ? a.n / 4 : 0, step = 4 * N_THREAD;

@@ -1,0 +1,352 @@
+/* exec.c - memory, weights, and the walk over the nodes; what an operation does is in the other files. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "exec/exec_op.h"
+#include "gpu/pack.h"
+
+static const struct exec_op *const exec_ops[N_OP] = {
+#define X(name) [OP_##name] = &exec_op_##name,
+    EXEC_OPS(X)
+#undef X
+};
+
+static struct exec *exec_of(struct graph_device *d) { return (struct exec *)(void *)d; }
+static size_t round_up(size_t n) { return (n + 255) / 256 * 256; }
+static size_t take(size_t *at, size_t n)
+{
+    const size_t here = *at;
+    *at += round_up(n);
+    return here;
+}
+
+/* ---- the form of weights: quants, then scales ---- */
+
+static size_t packed(enum cpu_type t, int64_t K, int64_t n) { return (gpu_pack_bytes(t, (int)K, (int)n) + 15) / 16 * 16 + gpu_pack_scale_bytes(t, (int)K, (int)n); }
+static void pack(enum cpu_type t, int64_t K, int64_t n, const void *rows, void *to)
+{
+    gpu_pack(t, (int)K, (int)n, rows, to, (char *)to + (gpu_pack_bytes(t, (int)K, (int)n) + 15) / 16 * 16);
+}
+
+static int put(struct graph_device *d, const struct graph *g, int t, int64_t e, int s, int64_t row, int64_t n, const void *from, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    const struct panel_segment *p = &g->tensor[t].panels.segment[s];
+    const struct exec_segment *to = &x->weight[t].segment[s];
+    const int K = (int)tensor_cols(&g->tensor[t]);
+    const size_t bytes = gpu_pack_bytes(p->of, K, (int)n), scale = gpu_pack_scale_bytes(p->of, K, (int)n);
+    assert(row >= 0 && row + n <= p->n_row);
+    TRY(gpu_put(x->gpu, x->stream, x->arena + to->w + (size_t)e * to->w_expert + gpu_pack_bytes(p->of, K, (int)row), from, bytes, err));
+    return gpu_put(x->gpu, x->stream, x->arena + to->scale + (size_t)e * to->scale_expert + gpu_pack_scale_bytes(p->of, K, (int)row), (const char *)from + (bytes + 15) / 16 * 16, scale, err);
+}
+
+/* ---- planning ---- */
+
+int exec_check_f32(const struct exec *x, const struct graph *g, const struct node *n, int id, struct err *err)
+{
+    return id < 0 || g->tensor[id].dtype == DT_F32 ? 0 : EXEC_REFUSE(err, x, g, n, "%s is %s, expected F32", g->tensor[id].name, dtype_name(g->tensor[id].dtype));
+}
+
+static int check_nodes(const struct exec *x, const struct graph *g, struct err *err)
+{
+    for (int i = 0; i < g->n_node; i++) {
+        const struct node *n = &g->node[i];
+        const struct exec_op *op = exec_ops[n->op];
+        const bool back = n->pass == PASS_BACKWARD && !n->again;
+        if (!op || (back ? !op->backward : !op->forward))
+            return ERR(err, UNSUPPORTED, "%s cannot do %s%s ('%s')", x->base.name, op_name(n->op), back ? "'s backward pass" : "", n->out[0] >= 0 ? g->tensor[n->out[0]].name : "");
+        if (op->check)
+            TRY(op->check(x, g, n, err));
+    }
+    return 0;
+}
+
+static int check_weights(const struct exec *x, const struct graph *g, struct err *err)
+{
+    for (int i = 0; i < g->n_tensor; i++)
+        for (int s = 0; s < g->tensor[i].panels.n_segment; s++)
+            if (!gpu_pack_has(g->tensor[i].panels.segment[s].of))
+                return ERR(err, UNSUPPORTED, "%s cannot multiply by %s, the type of '%s'; --precision bf16 or fp32 keeps weights in another", x->base.name,
+                           type_name(g->tensor[i].panels.segment[s].of), g->tensor[i].name);
+    return 0;
+}
+
+static void place_weight(struct exec_weight *w, const struct tensor *t, size_t *at)
+{
+    const int64_t E = t->rank == 3 ? t->shape[0].n : 1;
+    const int K = (int)tensor_cols(t);
+    for (int s = 0; s < t->panels.n_segment; s++) {
+        const struct panel_segment *p = &t->panels.segment[s];
+        struct exec_segment *q = &w->segment[s];
+        q->w_expert = gpu_pack_bytes(p->of, K, (int)p->n_row), q->scale_expert = gpu_pack_scale_bytes(p->of, K, (int)p->n_row);
+        q->w = take(at, (size_t)E * q->w_expert);
+        q->scale = take(at, (size_t)E * q->scale_expert);
+    }
+}
+
+/* Inputs and tables first, which every step sends as far as they are used; rows of embeddings after them. */
+static int place_step(struct exec *x, const struct graph *g, struct err *err)
+{
+    struct exec_tables *t = &x->tables;
+    const size_t T = (size_t)g->plan.T, S = (size_t)g->plan.S;
+    size_t at = 0, n_rows = 0;
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_INPUT)
+            x->place[i] = x->step_at + take(&at, g->tensor[i].bytes);
+    t->seq_start = take(&at, (S + 1) * 4);
+    t->seq = take(&at, T * 4), t->pos = take(&at, T * 4), t->len = take(&at, T * 4);
+    for (int i = 0; i < g->n_node; i++) {
+        if (g->node[i].op == OP_attention_paged)
+            t->page_stride = (g->node[i].attr.ctx + KV_TOKENS - 1) / KV_TOKENS;
+        n_rows += g->node[i].op == OP_embed && g->tensor[g->node[i].in[1]].kind == TENSOR_MAPPED;
+    }
+    t->page = take(&at, S * (size_t)t->page_stride * 4);
+    t->end = at;
+    x->rows = mem_alloc_array(n_rows + 1, sizeof *x->rows);
+    if (!x->rows)
+        return ERR(err, NOMEM, "no memory for %zu tables", n_rows);
+    for (int i = 0; i < g->n_node; i++)
+        if (g->node[i].op == OP_embed && g->tensor[g->node[i].in[1]].kind == TENSOR_MAPPED)
+            x->rows[x->n_rows++] = (struct exec_rows){ i, g->node[i].in[1], take(&at, g->tensor[g->node[i].out[0]].bytes) };
+    t->bytes = at;
+    return 0;
+}
+
+static int plan(struct graph_device *d, const struct graph *g, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    assert(!x->place);
+    TRY(check_nodes(x, g, err));
+    TRY(check_weights(x, g, err));
+    x->n_tensor = g->n_tensor;
+    x->place = mem_alloc_array((size_t)g->n_tensor, sizeof *x->place);
+    x->weight = mem_alloc_array((size_t)g->n_tensor, sizeof *x->weight);
+    if (!x->place || !x->weight)
+        return ERR(err, NOMEM, "no memory for the places of %d tensors", g->n_tensor);
+    size_t at = 0, weights, work = 0;
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].panels.n_segment)
+            place_weight(&x->weight[i], &g->tensor[i], &at);
+    weights = at;
+    for (int k = 0; k < N_TENSOR_KIND; k++)
+        if (k != TENSOR_PACKED && k != TENSOR_MAPPED && k != TENSOR_INPUT)
+            x->kind_at[k] = take(&at, g->plan.bytes[k]);
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        const bool none = t->kind == TENSOR_PACKED || t->kind == TENSOR_MAPPED || (t->kind == TENSOR_ACT && t->first < 0);
+        x->place[i] = none ? EXEC_NOWHERE : x->kind_at[t->kind] + t->offset;
+    }
+    for (int i = 0; i < g->n_node; i++) {
+        const struct exec_op *op = exec_ops[g->node[i].op];
+        const size_t n = op->work ? op->work(x, g, &g->node[i], g->plan.T, g->plan.S) : 0;
+        work = n > work ? n : work;
+    }
+    x->work_at = take(&at, work);
+    x->step_at = at;
+    TRY(place_step(x, g, err));
+    x->bytes = d->bytes = at + x->tables.bytes;
+    const struct gpu_facts *f = gpu_facts(x->gpu);
+    if (x->bytes > f->bytes_free)
+        return ERR(err, NOMEM, "%s (%s) has %zu MB of memory free, expected %zu: %zu of weights, %zu of keys and values, %zu for steps", d->name, f->name, f->bytes_free >> 20, x->bytes >> 20,
+                   weights >> 20, g->plan.bytes[TENSOR_CACHE] >> 20, (x->bytes - weights - g->plan.bytes[TENSOR_CACHE]) >> 20);
+    return 0;
+}
+
+static int bind(struct graph_device *d, const struct graph *g, struct err *err)
+{
+    (void)g;
+    struct exec *x = exec_of(d);
+    void *arena, *step;
+    TRY(gpu_alloc(x->gpu, &arena, x->bytes, err));
+    x->arena = arena;
+    TRY(gpu_host_alloc(x->gpu, &step, x->tables.bytes, err));
+    x->step = step;
+    memset(x->step, 0, x->tables.bytes);
+    TRY(gpu_event_new(x->gpu, &x->sent, err));
+    return gpu_fill(x->gpu, x->stream, x->arena, 0, x->bytes, err);
+}
+
+/* Floats of weights and tables. */
+static int fill(struct graph_device *d, const struct graph *g, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        if (t->data && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST))
+            TRY(gpu_put(x->gpu, x->stream, x->arena + x->place[i], t->data, t->bytes, err));
+    }
+    return gpu_wait(x->gpu, x->stream, err);
+}
+
+/* ---- a step ---- */
+
+static void fill_tables(struct exec *x, const struct step *s)
+{
+    const struct exec_tables *t = &x->tables;
+    int32_t *start = (int32_t *)(void *)(x->step + t->seq_start), *seq = (int32_t *)(void *)(x->step + t->seq), *pos = (int32_t *)(void *)(x->step + t->pos),
+            *len = (int32_t *)(void *)(x->step + t->len), *page = (int32_t *)(void *)(x->step + t->page);
+    for (int i = 0; i < s->S && s->seq_start; i++) {
+        const int first = s->seq_start[i], pos0 = s->pos0 ? s->pos0[i] : 0;
+        start[i] = first, start[i + 1] = s->seq_start[i + 1];
+        for (int j = first; j < s->seq_start[i + 1]; j++)
+            seq[j] = i, pos[j] = pos0 + j - first, len[j] = pos[j] + 1;
+        const int n_page = (pos0 + s->seq_start[i + 1] - first + KV_TOKENS - 1) / KV_TOKENS;
+        for (int j = 0; s->page && j < n_page && j < t->page_stride; j++)
+            page[i * t->page_stride + j] = s->page[(ptrdiff_t)i * s->page_stride + j];
+    }
+}
+
+/* The rows that the ids name, from the file, as floats. */
+static void read_rows(const struct exec *x, const struct graph *g, const struct exec_rows *q, const struct step *step)
+{
+    const struct node *n = &g->node[q->node];
+    const struct tensor *w = &g->tensor[q->w];
+    const int64_t C = tensor_cols(w), rows = tensor_rows(&g->tensor[n->out[0]], step->T, step->S);
+    const int32_t *id = g->tensor[n->in[0]].data;
+    float *y = (float *)(void *)(x->step + q->at);
+    const float scale = (float)n->attr.scale;
+    for (int64_t i = 0; i < rows; i++, y += C) {
+        const int64_t at = n->attr.first + id[i];
+        type_dequantize(w->mapped_type, C, (const char *)w->data + (size_t)at * type_bytes(w->mapped_type, C), y);
+        for (int64_t c = 0; scale != 1 && c < C; c++)
+            y[c] *= scale;
+    }
+}
+
+static int send(struct exec *x, size_t at, size_t n, struct err *err) { return gpu_put(x->gpu, x->stream, x->arena + x->step_at + at, x->step + at, n, err); }
+
+static bool reads(const struct graph *g, enum pass pass, int id)
+{
+    for (int i = 0; i < g->n_node; i++)
+        for (int j = 0; j < NODE_IN && g->node[i].pass == pass; j++)
+            if (g->node[i].in[j] == id)
+                return true;
+    return false;
+}
+
+static int send_step(struct exec *x, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
+{
+    if (x->sending)                                  /* what was written last may still be on its way */
+        TRY(gpu_event_wait(x->gpu, x->sent, err));
+    x->sending = false;
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        if (t->kind != TENSOR_INPUT || !t->data || !reads(g, pass, i))
+            continue;
+        const size_t at = x->place[i] - x->step_at, n = tensor_bytes(t, step->T, step->S);
+        memcpy(x->step + at, t->data, n);
+        if (pass != PASS_FORWARD)
+            TRY(send(x, at, n, err));
+    }
+    if (pass == PASS_FORWARD) {
+        fill_tables(x, step);
+        TRY(send(x, 0, x->tables.page + (size_t)step->S * (size_t)x->tables.page_stride * 4, err));
+    }
+    for (int i = 0; i < x->n_rows; i++)
+        if (g->node[x->rows[i].node].pass == pass) {
+            read_rows(x, g, &x->rows[i], step);
+            TRY(send(x, x->rows[i].at, tensor_bytes(&g->tensor[g->node[x->rows[i].node].out[0]], step->T, step->S), err));
+        }
+    TRY(gpu_event_record(x->gpu, x->sent, x->stream, err));
+    x->sending = true;
+    return 0;
+}
+
+static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
+{
+    for (int i = 0; i < r->g->n_node; i++) {
+        const struct node *n = &r->g->node[i];
+        if (n->pass != pass)
+            continue;
+        const struct exec_op *op = exec_ops[n->op];
+        TRY((n->again || pass != PASS_BACKWARD ? op->forward : op->backward)(r, n, err));
+    }
+    return 0;
+}
+
+static int longest_range(const struct step *s)
+{
+    int most = 0;
+    for (int i = 0; i < s->S && s->seq_start; i++) {
+        const int n = (s->pos0 ? s->pos0[i] : 0) + s->seq_start[i + 1] - s->seq_start[i];
+        most = n > most ? n : most;
+    }
+    return (most + GPU_RANGE - 1) / GPU_RANGE;
+}
+
+static int run(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    TRY(send_step(x, g, pass, step, err));
+    struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = longest_range(step) };
+    return launch_all(&r, pass, err);
+}
+
+static int wait(struct graph_device *d, struct err *err) { return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err); }
+
+static int fetch(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    assert(g->tensor[t].data && x->place[t] != EXEC_NOWHERE && n <= g->tensor[t].bytes);
+    TRY(gpu_get(x->gpu, x->stream, g->tensor[t].data, x->arena + x->place[t], n, err));
+    return gpu_wait(x->gpu, x->stream, err);
+}
+
+/* A page holds all heads: that is its share of the tensor. */
+static int copy_page(struct graph_device *d, const struct graph *g, int from, int to, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    for (int i = 0; i < g->n_tensor; i++) {
+        const struct tensor *t = &g->tensor[i];
+        const size_t page = t->kind == TENSOR_CACHE ? t->bytes / (size_t)t->shape[1].n : 0;
+        if (page)
+            TRY(gpu_copy(x->gpu, x->stream, x->arena + x->place[i] + (size_t)to * page, x->arena + x->place[i] + (size_t)from * page, page, err));
+    }
+    return 0;
+}
+
+static int host_alloc(struct graph_device *d, void **p, size_t n, struct err *err) { return gpu_host_alloc(exec_of(d)->gpu, p, n, err); }
+static void host_free(struct graph_device *d, void *p) { gpu_host_free(exec_of(d)->gpu, p); }
+
+static void exec_free(struct graph_device *d)
+{
+    struct exec *x = exec_of(d);
+    gpu_event_free(x->gpu, x->sent);
+    gpu_host_free(x->gpu, x->step);
+    gpu_free(x->gpu, x->arena);
+    gpu_stream_free(x->gpu, x->stream);
+    gpu_close(x->gpu);
+    mem_free(x->place);
+    mem_free(x->weight);
+    mem_free(x->rows);
+    mem_free(x);
+}
+
+int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
+{
+    *out = NULL;
+    struct exec *x = mem_alloc_zero(sizeof *x);
+    if (!x) {
+        gpu_close(gpu);
+        return ERR(err, NOMEM, "a device needs %zu bytes", sizeof *x);
+    }
+    x->gpu = gpu;
+    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .run = run, .wait = wait, .fetch = fetch,
+                                     .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free };
+    snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
+    const int rc = gpu_stream_new(gpu, &x->stream, err);
+    if (rc)
+        exec_free(&x->base);
+    else
+        *out = &x->base;
+    return rc;
+}
+
+int exec_open(struct graph_device **out, const char *device, struct err *err)
+{
+    struct gpu *gpu;
+    *out = NULL;
+    TRY(gpu_open(&gpu, device, err));
+    return exec_open_gpu(out, gpu, err);
+}

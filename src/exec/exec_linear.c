@@ -1,0 +1,142 @@
+/* exec_linear.c - products on a device: rows eight at a time, by kernels that read each weight in its own type (gpu/kern/gemv.c). */
+#include "exec/exec_op.h"
+
+/* Kernels for 1, 2, 4, 8 rows from `first` on; a8: activations in int8; K must be a multiple of `block`. */
+static const struct product_kernel { enum cpu_type type; enum gpu_kernel first; bool a8; int block; } kernels[] = {
+    { TYPE_F32, GPU_gemv_f32_1, false, 4 },
+    { TYPE_BF16, GPU_gemv_bf16_1, false, 8 },
+    { TYPE_Q8_0, GPU_gemv_q8_0_1, true, 32 },
+    { TYPE_Q4_0, GPU_gemv_q4_0_1, true, 32 },
+    { TYPE_Q4_K, GPU_gemv_q4_k_1, true, 256 },
+};
+static const struct product_kernel *kernel_of(enum cpu_type t)
+{
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        if (kernels[i].type == t)
+            return &kernels[i];
+    return NULL;
+}
+
+/* What the kernels read of a weight: a segment of its panels, or floats. */
+struct part { const struct product_kernel *k; const void *w; const u16 *scale; int64_t row, n_row; };
+static int n_parts(const struct tensor *t) { return t->panels.n_segment ? t->panels.n_segment : 1; }
+static enum cpu_type part_type(const struct tensor *t, int s) { return t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32; }
+
+static struct part part_of(const struct exec_run *r, int w, int64_t expert, int s)
+{
+    const struct tensor *t = &r->g->tensor[w];
+    const int64_t N = t->shape[t->rank - 2].n;
+    struct part p = { .k = kernel_of(part_type(t, s)), .n_row = N };
+    if (!t->panels.n_segment) {
+        p.w = (const float *)exec_data(r, w) + expert * N * tensor_cols(t);
+        return p;
+    }
+    const struct exec_segment *q = &r->x->weight[w].segment[s];
+    p.row = t->panels.segment[s].row, p.n_row = t->panels.segment[s].n_row;
+    p.w = r->x->arena + q->w + (size_t)expert * q->w_expert;
+    p.scale = (const u16 *)(const void *)(r->x->arena + q->scale + (size_t)expert * q->scale_expert);
+    return p;
+}
+
+static bool needs_a8(const struct tensor *t)
+{
+    for (int s = 0; s < n_parts(t); s++) {
+        const struct product_kernel *k = kernel_of(part_type(t, s));
+        if (k && k->a8)
+            return true;
+    }
+    return false;
+}
+
+int exec_product_check(const struct exec *x, const struct graph *g, const struct node *n, int w, struct err *err)
+{
+    const struct tensor *t = &g->tensor[w];
+    if (t->kind == TENSOR_MAPPED || (!t->panels.n_segment && t->dtype != DT_F32))
+        return EXEC_REFUSE(err, x, g, n, "%s lies in a file, or is %s", t->name, dtype_name(t->dtype));
+    for (int s = 0; s < n_parts(t); s++) {
+        const struct product_kernel *k = kernel_of(part_type(t, s));
+        if (!k)
+            return EXEC_REFUSE(err, x, g, n, "%s is %s, for which it has no product; --precision bf16 or fp32 keeps weights in another type", t->name, type_name(part_type(t, s)));
+        if (tensor_cols(t) % k->block)
+            return EXEC_REFUSE(err, x, g, n, "%s has rows of %lld, for %s expected a multiple of %d", t->name, (long long)tensor_cols(t), type_name(part_type(t, s)), k->block);
+        if (!gpu_has(x->gpu, k->first))
+            return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(k->first));
+    }
+    return 0;
+}
+
+/* q[M][K], then ds[M][K / 32][2]. */
+static size_t quants(int64_t M, int64_t K) { return ((size_t)(M * K) + 255) / 256 * 256; }
+size_t exec_product_work(const struct graph *g, int w, int64_t M)
+{
+    const int64_t K = tensor_cols(&g->tensor[w]);
+    return needs_a8(&g->tensor[w]) ? (quants(M, K) + (size_t)(M * K / 16) * sizeof(float) + 255) / 256 * 256 : 0;
+}
+
+int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
+{
+    const struct tensor *t = &r->g->tensor[p->w];
+    const int64_t N = t->shape[t->rank - 2].n, K = tensor_cols(t), n_wave = 256 / gpu_facts(r->x->gpu)->wave;
+    i8 *q = (i8 *)(void *)work;
+    float *ds = (float *)(void *)(work + quants(p->M, K));
+    if (needs_a8(t)) {
+        const struct quantize_args a = { .q = q, .ds = ds, .x = p->x, .ld_x = K, .n_row = (int)p->M, .K = (int)K };
+        TRY(exec_launch(r, GPU_quantize_a8, div_up(p->M * K / 4, 256), 1, 1, &a, err));
+    }
+    for (int s = 0; s < n_parts(t); s++) {
+        const struct part w = part_of(r, p->w, p->expert, s);
+        for (int64_t m = 0; m < p->M; m += 8) {
+            const int M = (int)min_i64(8, p->M - m), variant = M <= 1 ? 0 : M <= 2 ? 1 : M <= 4 ? 2 : 3;
+            const int64_t at = m * N + w.row;
+            const struct gemv_args a = { .y = p->y + at, .x = w.k->a8 ? NULL : p->x + m * K, .xq = w.k->a8 ? q + m * K : NULL, .xds = w.k->a8 ? ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
+                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = M, .N = (int)w.n_row, .K = (int)K };
+            TRY(exec_launch(r, (enum gpu_kernel)(w.k->first + variant), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
+        }
+    }
+    return p->bias ? exec_add(r, p->M, N, p->y, p->bias, 0, p->y, err) : 0;
+}
+
+/* ---- linear ---- */
+
+static int linear_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
+{
+    TRY(exec_check_f32(x, g, n, n->in[0], err));
+    return exec_product_check(x, g, n, n->in[1], err);
+}
+static size_t linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
+{
+    (void)x;
+    return exec_product_work(g, n->in[1], tensor_rows(&g->tensor[n->in[0]], T, S));
+}
+static int linear(struct exec_run *r, const struct node *n, struct err *err)
+{
+    const struct exec_product p = { .w = n->in[1], .x = exec_data(r, n->in[0]), .M = exec_count_rows(r, n->in[0]), .y = exec_data(r, n->out[0]), .add = exec_data(r, n->in[3]),
+                                    .bias = exec_data(r, n->in[2]) };
+    return exec_product(r, &p, r->work, err);
+}
+const struct exec_op exec_op_linear = { linear_check, linear_work, linear, NULL };
+
+/* ---- linear_act: h, then what the product needs ---- */
+
+static size_t h_bytes(const struct graph *g, const struct node *n, int64_t M) { return ((size_t)(M * g->tensor[n->in[1]].shape[0].n) * sizeof(float) + 255) / 256 * 256; }
+static int linear_act_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
+{
+    if (n->in[2] >= 0)
+        return EXEC_REFUSE(err, x, g, n, "experts (%d) are not done on devices", n->attr.n_expert);
+    TRY(exec_check_f32(x, g, n, n->out[0], err));
+    return linear_check(x, g, n, err);
+}
+static size_t linear_act_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
+{
+    const int64_t M = tensor_rows(&g->tensor[n->in[0]], T, S);
+    return h_bytes(g, n, M) + linear_work(x, g, n, T, S);
+}
+static int linear_act(struct exec_run *r, const struct node *n, struct err *err)
+{
+    const int64_t M = exec_count_rows(r, n->in[0]), F = tensor_cols(&r->g->tensor[n->out[0]]);
+    float *h = (float *)(void *)r->work;
+    const struct exec_product p = { .w = n->in[1], .x = exec_data(r, n->in[0]), .M = M, .y = h, .bias = exec_data(r, n->in[5]) };
+    TRY(exec_product(r, &p, r->work + h_bytes(r->g, n, M), err));
+    return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), exec_data(r, n->out[0]), err);
+}
+const struct exec_op exec_op_linear_act = { linear_act_check, linear_act_work, linear_act, NULL };

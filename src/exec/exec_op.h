@@ -1,0 +1,96 @@
+/* exec_op.h - what operations on a device share: how one is called, where its operands are, and how kernels are launched.
+ *
+ * An operation that is new to devices: a struct exec_op in a file exec_*.c, its name in the list below and in exec.c's table. */
+#ifndef EXEC_EXEC_OP_H
+#define EXEC_EXEC_OP_H
+#include "exec/exec.h"
+#include "gpu/args.h"
+#include "gpu/dev.h"
+#include "nn/op.h"
+
+#define EXEC_NOWHERE SIZE_MAX
+/* A segment of a weight in the device's form: of all experts first the quants [E][n_row], then the scales [E][n_row].  w, scale: places in the arena. */
+struct exec_segment { size_t w, scale, w_expert, scale_expert; };
+struct exec_weight { struct exec_segment segment[SEGMENT_MAX]; };
+
+/* What goes up for a step, in one block; places in it, and bytes.  first, last: of what every forward pass sends. */
+struct exec_tables {
+    size_t seq_start;          /* I32 [S+1] */
+    size_t seq, pos, len;      /* I32 [T]: a row's sequence, its position, and how many keys it sees without a window */
+    size_t page;               /* I32 [S][page_stride] */
+    int page_stride;
+    size_t end;                /* of what stands here */
+    size_t bytes;
+};
+struct exec_rows { int node, w; size_t at; };              /* rows of an embedding in a file: of which node, in the block of a step */
+
+#define EXEC_GRAPHS 16
+/* A pass of these sizes, recorded: with pages also the ranges of the longest sequence. */
+struct exec_shape { enum pass pass; int T, S, n_range; };
+struct exec_graph { struct exec_shape shape; struct gpu_graph graph; uint64_t used; };
+
+struct exec {
+    struct graph_device base;
+    struct gpu *gpu;
+    void *stream;
+    size_t kind_at[N_TENSOR_KIND], work_at, step_at, bytes;      /* in the arena */
+    struct exec_weight *weight;                                  /* [n_tensor], of those with panels */
+    size_t *place;                                               /* [n_tensor], of the others, or EXEC_NOWHERE */
+    int n_tensor;
+    struct exec_tables tables;
+    struct exec_rows *rows; int n_rows;
+    char *arena, *step;                                          /* step: pinned, what goes up */
+    void *sent;                                                  /* event: it is up */
+    bool sending;
+    struct exec_graph graph[EXEC_GRAPHS]; int n_graph; uint64_t n_run;
+    struct exec_shape last;
+};
+
+struct exec_run {
+    struct exec *x;
+    const struct graph *g;
+    const struct step *step;
+    char *work;                                                  /* on the device, as many bytes as the operation's work() said */
+    int n_range;                                                 /* of GPU_RANGE positions, of the longest sequence */
+};
+
+struct exec_op {
+    /* Can it be done here?  Says what cannot.  NULL: always. */
+    int (*check)(const struct exec *x, const struct graph *g, const struct node *n, struct err *err);
+    size_t (*work)(const struct exec *x, const struct graph *g, const struct node *n, int T, int S);      /* bytes; NULL: none */
+    int (*forward)(struct exec_run *r, const struct node *n, struct err *err);
+    int (*backward)(struct exec_run *r, const struct node *n, struct err *err);                           /* NULL: none yet */
+};
+#define EXEC_OPS(X) \
+    X(embed) X(linear) X(linear_act) X(rmsnorm) X(layernorm) X(qk_norm) X(attention_paged) X(gelu) X(gelu_tanh) X(swiglu) X(geglu) X(geglu_tanh) \
+    X(swiglu_clamped) X(sigmoid) X(tanh) X(softcap) X(clip) X(add) X(take_rows)
+#define X(name) extern const struct exec_op exec_op_##name;
+EXEC_OPS(X)
+#undef X
+
+/* A tensor on the device; NULL for -1 and for what only the host has. */
+static inline void *exec_data(const struct exec_run *r, int id)
+{
+    return id < 0 || r->x->place[id] == EXEC_NOWHERE ? NULL : r->x->arena + r->x->place[id];
+}
+static inline int64_t exec_count_rows(const struct exec_run *r, int id) { return tensor_rows(&r->g->tensor[id], r->step->T, r->step->S); }
+static inline void *exec_table(const struct exec_run *r, size_t at) { return r->x->arena + r->x->step_at + at; }
+static inline int exec_launch(struct exec_run *r, enum gpu_kernel k, int64_t gx, int64_t gy, int64_t gz, const void *args, struct err *err)
+{
+    return gpu_launch(r->x->gpu, r->x->stream, k, (long)gx, (long)gy, (long)gz, args, err);
+}
+/* The words of a refusal: "cuda:0 cannot do attention_paged '3.attn': " and what. */
+#define EXEC_REFUSE(err, x, g, n, fmt, ...) \
+    ERR(err, UNSUPPORTED, "%s cannot do %s '%s': " fmt, (x)->base.name, op_name((n)->op), (g)->tensor[(n)->out[0]].name, __VA_ARGS__)
+int exec_check_f32(const struct exec *x, const struct graph *g, const struct node *n, int id, struct err *err);      /* ... is F32, or -1 */
+
+/* y[M][N] = add + bias + x[M][K] * w^T: a matrix, or expert e of w; add like y, or NULL.  work: exec_product_work() bytes. */
+struct exec_product { int w; int64_t expert; const float *x; int64_t M; float *y; const float *add, *bias; };
+int exec_product_check(const struct exec *x, const struct graph *g, const struct node *n, int w, struct err *err);
+size_t exec_product_work(const struct graph *g, int w, int64_t M);
+int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err);
+/* y[rows][C] = a + b, b like a or one row for all (ld_b 0); y may be a. */
+int exec_add(struct exec_run *r, int64_t rows, int64_t C, const float *a, const float *b, int64_t ld_b, float *y, struct err *err);
+/* y[rows][F] = act of h, times scale[rows] (NULL: 1). */
+int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, float *y, struct err *err);
+#endif
