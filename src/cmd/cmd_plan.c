@@ -12,7 +12,7 @@
 static bool check, devices, models;
 static struct plan_options o = {
     .weights = "auto", .cache = "auto", .price = -1, .kwh = 0.15, .watts = -1, .network = -1, .bandwidth = 1, .peak = 1, .memory = 1,
-    .workload = "chat", .ttft_s = 2, .tpot_s = 0.1, .life_years = 4, .idle = 0.3, .tokens = 1e9, .batch_tokens = 4e6, .imbalance = 1,
+    .workload = "chat", .ttft_s = 2, .tpot_s = 0.1, .life_years = 4, .idle = 0.3, .tokens = 1e9, .batch_tokens = 4e6, .imbalance = 1, .launch_s = -1,
 };
 
 static int run_plan(const char *const *args, int n_args, struct err *err)
@@ -88,6 +88,7 @@ static const struct opt opts[] = {
     { OPT_INT, "ctx", &o.ctx, "<int>", "--train: tokens of a sequence; 0: the model's", 0, 1e8 },
     { OPT_INT, "lora-rank", &o.lora_rank, "<int>", "--train: adapters of this rank are learned, the weights are not; 0: all is learned", 0, 65536 },
     { OPT_INT, "gradient-bytes", &o.gradient_bytes, "<int>", "--train: of a gradient: 2 or 4; 0: 4", 0, 4 },
+    { OPT_FLOAT, "launch", &o.launch_s, "<seconds>", "--train: of the host for a kernel, one of many; 0: all are in graphs; below 0: 50e-6, as of PyTorch", -1, 1 },
     { OPT_FLOAT, "imbalance", &o.imbalance, "<float>", "--train: rows of the fullest device's experts over the mean", 1, 1000 },
     { OPT_FLAG, "hide-experts", &o.hide_experts, NULL, "--train: experts' rows travel while another micro-batch is computed (DualPipe)", 0, 0 },
     { OPT_FLAG, "check", &check, NULL, "how far off predictions were on this machine: of steps, memory and answers", 0, 0 },
@@ -107,7 +108,7 @@ const struct command command_plan = {
     "the loads from which on one is cheaper than another; --explain adds how these move when each assumption is 20 % off.\n\n"
     "With --train the layouts of the devices (tensor, pipeline, data and expert parallelism, ZeRO, micro-batch, recomputation) are tried\n"
     "that fit, and the fastest is told: memory by part, the time of a step by part, and time, cost and energy of --tokens; with --explain\n"
-    "also the next ones.  Memory is that of bf16 weights with fp32 master weights and two moments, gradients of --gradient-bytes.\n\n",
+    "also the arithmetic of each of these numbers, and the next layouts.  Memory is that of bf16 weights with fp32 master weights and two moments, gradients of --gradient-bytes.\n\n",
     "lathe train, and lathe serve --foretell, leave what they predicted and what then was in $XDG_STATE_HOME/lathe/plans.jsonl\n"
     "(~/.local/state): --check tells how far off that was, for each kind of prediction and machine.  doc/planning.md tells more, also of how\n"
     "far to trust a plan."),

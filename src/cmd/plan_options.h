@@ -20,7 +20,7 @@ struct plan_options {
     double host_s;
     /* trained */
     bool train;
-    double tokens, batch_tokens, imbalance;
+    double tokens, batch_tokens, imbalance, launch_s;      /* launch_s < 0: the usual */
     int64_t ctx, lora_rank, gradient_bytes;
     bool hide_experts;
     /* edge or cloud */

@@ -8,7 +8,7 @@
 #include "cmd/cmd.h"
 #include "plan/train.h"
 
-enum { SHOWN = 5 };              /* layouts of each device */
+enum { SHOWN = 5, TERMS = 160 };              /* layouts of each device; lines that explain one at most */
 
 static int job_of(struct train_job *job, const struct plan_model *m, const struct plan_options *o, struct err *err)
 {
@@ -18,7 +18,7 @@ static int job_of(struct train_job *job, const struct plan_model *m, const struc
         return ERR(err, UNSUPPORTED, "--weights %s: training in it is not planned, expected f32, bf16 or fp8", o->weights);
     const int ctx = o->ctx > 0 ? (int)o->ctx : m->config.ctx;
     *job = (struct train_job){ .ctx = ctx, .batch = fmax(1, floor(o->batch_tokens / ctx)), .compute = compute, .gradient_bytes = (int)o->gradient_bytes, .imbalance = o->imbalance,
-                               .lora_rank = (int)o->lora_rank, .hide_experts = o->hide_experts, .frozen_bytes = o->weight_bits / 8 };
+                               .lora_rank = (int)o->lora_rank, .hide_experts = o->hide_experts, .launch = o->launch_s > 0 ? o->launch_s : o->launch_s < 0 ? 0 : -1, .frozen_bytes = o->weight_bits / 8 };
     return 0;
 }
 
@@ -71,7 +71,32 @@ static void print_whole(const struct train_plan *p, const struct device *d, cons
     printf("\n");
 }
 
-static void print_device(const struct train_plan *p, int n, const struct device *d, const struct plan_options *o)
+/* What each number is the sum, the product or the quotient of. */
+static void print_explained(const struct train_plan *p, const struct train_model *m, const struct train_job *job, const struct device *d, const struct plan_options *o)
+{
+    struct train_term term[TERMS];
+    char a[32], b[32];
+    const int n = train_explain(term, TERMS, p, m, job, d);
+    printf("  its memory, of stage %d of %d, and its time, of stage %d:\n", p->fullest + 1, p->layout.pp, p->slowest + 1);
+    for (int part = 0; part < N_TRAIN_MEMORY + N_TRAIN_TIME; part++)
+        for (int i = 0; i < n && i < TERMS; i++) {
+            const struct train_term *t = &term[i];
+            if (t->part + (t->time ? N_TRAIN_MEMORY : 0) != part || t->value < (t->time ? p->seconds : p->bytes) / 1e4)
+                continue;
+            printf("    %-31s %9s  %s\n", t->time ? train_time_name((enum train_time_part)t->part) : train_memory_name((enum train_memory_part)t->part),
+                   t->time ? fmt_seconds_fine(a, t->value) : fmt_bytes(b, t->value), t->how);
+        }
+    printf("    %-31s %9s  %.0f sequences x %d tokens / %.4g s\n", "tokens/s", fmt_count(a, p->tokens_second), job->batch, job->ctx, p->seconds);
+    printf("    %-31s %8.1f%%  %s operations of a token, with keys before it, x %s tokens/s / (%d x %.4g TFLOP/s)\n", "of peak", 100 * p->mfu_causal, fmt_count(a, p->flops_causal),
+           fmt_count(b, p->tokens_second), p->n, device_peak(d, job->compute) / 1e12);
+    printf("    %-31s %9s  %s tokens / %s tokens/s\n", "hours", fmt_count((char[32]){ 0 }, hours_of(p, o->tokens)), fmt_count(a, o->tokens), fmt_count(b, p->tokens_second));
+    if (p->usd_hour > 0)
+        printf("    %-31s %9s  %.4g hours x %d devices x $%.2f\n", "dollars", plan_dollars(a, hours_of(p, o->tokens) * p->usd_hour), hours_of(p, o->tokens), p->n, d->price);
+    if (p->watts > 0)
+        printf("    %-31s %9.4g  %.4g hours x %d devices x %.0f W\n", "MWh", hours_of(p, o->tokens) * p->watts / 1e6, hours_of(p, o->tokens), p->n, d->watts);
+}
+
+static void print_device(const struct train_plan *p, int n, const struct train_model *m, const struct train_job *job, const struct device *d, const struct plan_options *o)
 {
     char words[96], a[32], b[32];
     printf("%d x %s%s%s: %s tokens/s, %s a step, %.1f %% of peak (PaLM's count %.1f %%)\n", p->n, d->name, *d->mode ? " " : "", d->mode, fmt_count(a, p->tokens_second),
@@ -79,16 +104,32 @@ static void print_device(const struct train_plan *p, int n, const struct device 
     printf("  %s\n", layout_words(words, &p->layout));
     print_parts(p, d);
     print_whole(p, d, o);
-    printf("  how sure: %s\n", d->fitted ? d->fitted : "from its data sheet alone");
+    char sure[TRAIN_HOW_SURE];
+    printf("  how sure: %s; products and exchanges: %s\n", train_how_sure(sure, m, d), d->fitted ? d->fitted : "from its data sheet alone");
+    if (o->explain)
+        print_explained(p, m, job, d, o);
     if (o->explain)
         for (int i = 1; i < n; i++)
             printf("  or %s: %s a step, %s\n", layout_words(words, &p[i].layout), fmt_seconds_fine(a, p[i].seconds), fmt_bytes(b, p[i].bytes));
 }
 
-static json_t *plan_json(const struct train_plan *p, const struct device *d, const struct plan_options *o)
+static json_t *explained_json(const struct train_plan *p, const struct train_model *m, const struct train_job *job, const struct device *d)
+{
+    struct train_term term[TERMS];
+    const int n = train_explain(term, TERMS, p, m, job, d);
+    json_t *all = json_array();
+    for (int i = 0; i < n && i < TERMS; i++)
+        json_array_append_new(all, json_pack("{s:s, s:s, s:f, s:s}", "of", term[i].time ? "time" : "memory", "part",
+                                             term[i].time ? train_time_name((enum train_time_part)term[i].part) : train_memory_name((enum train_memory_part)term[i].part), term[i].time ? "seconds" : "bytes",
+                                             term[i].value, "how", term[i].how));
+    return all;
+}
+
+static json_t *plan_json(const struct train_plan *p, const struct train_model *m, const struct train_job *job, const struct device *d, const struct plan_options *o)
 {
     const struct train_layout *l = &p->layout;
     const double hours = hours_of(p, o->tokens);
+    char sure[TRAIN_HOW_SURE];
     json_t *memory = json_object(), *time = json_object();
     for (int i = 0; i < N_TRAIN_MEMORY; i++)
         json_object_set_new(memory, train_memory_name((enum train_memory_part)i), json_real(p->memory[i]));
@@ -96,9 +137,9 @@ static json_t *plan_json(const struct train_plan *p, const struct device *d, con
         json_object_set_new(time, train_time_name((enum train_time_part)i), json_real(p->time[i]));
     json_t *layout = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:i}", "tp", l->tp, "pp", l->pp, "dp", l->dp, "ep", l->ep, "interleave", l->interleave, "zero", l->zero, "micro_batch",
                                l->micro, "sequence_parallel", l->sequence, "recompute", train_recompute_name(l->recompute), "recompute_layers", l->again);
-    return json_pack("{s:s, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "device", d->name, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
+    return json_pack("{s:s, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:s, s:o}", "device", d->name, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
                      p->bytes, "memory", memory, "step_seconds", p->seconds, "step_parts", time, "mfu_causal", p->mfu_causal, "mfu_palm", p->mfu_palm, "hfu", p->hfu, "hours", hours, "usd",
-                     p->usd_hour > 0 ? json_real(hours * p->usd_hour) : json_null(), "watt_hours", p->watts > 0 ? json_real(hours * p->watts) : json_null(), "fitted",
+                     p->usd_hour > 0 ? json_real(hours * p->usd_hour) : json_null(), "watt_hours", p->watts > 0 ? json_real(hours * p->watts) : json_null(), "explained", explained_json(p, m, job, d), "how_sure", train_how_sure(sure, m, d), "fitted",
                      d->fitted ? json_string(d->fitted) : json_null());
 }
 
@@ -131,10 +172,10 @@ static int plan_device(const char *name, const struct train_model *m, const stru
     if (n < 0)
         return n;
     if (cmd_json)
-        return json_array_append_new(all, plan_json(p, &d.device, o)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
+        return json_array_append_new(all, plan_json(p, m, job, &d.device, o)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
     if (text == o->device.item[0])
         printf("%s%s: steps of %.0f sequences of %d tokens\n", name, job->lora_rank ? ", adapters alone" : "", job->batch, job->ctx);
-    print_device(p, n, &d.device, o);
+    print_device(p, n, m, job, &d.device, o);
     return 0;
 }
 

@@ -1,5 +1,7 @@
 #include "plan/train.h"
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include "plan/train_parts.h"
 
@@ -31,6 +33,9 @@ struct train_job train_job_defaults(const struct train_model *m, const struct tr
     j.ctx = j.ctx ? j.ctx : m->config.ctx;
     j.gradient_bytes = j.gradient_bytes && j.compute != NUMBER_F32 ? j.gradient_bytes : 4;
     j.state_bytes = j.state_bytes != 0 ? j.state_bytes : j.compute == NUMBER_F32 ? 8 : 12;
+    j.launch = j.launch != 0 ? fmax(j.launch, 0) : TRAIN_LAUNCH;
+    j.attention = j.attention != 0 ? j.attention : 1;
+    j.passes = j.passes != 0 ? j.passes : 1;
     j.imbalance = j.imbalance != 0 ? j.imbalance : 1;
     j.frozen_bytes = j.frozen_bytes != 0 ? j.frozen_bytes : j.compute == NUMBER_F32 ? 4 : 2;
     return j;
@@ -38,7 +43,37 @@ struct train_job train_job_defaults(const struct train_model *m, const struct tr
 
 struct train_case train_case(const struct train_model *m, const struct train_job *job, const struct train_layout *l, const struct device *d)
 {
-    return (struct train_case){ m, job, l, d, (double)l->micro * job->ctx, ceil(job->batch / ((double)l->dp * l->micro)), l->sequence ? l->tp : 1 };
+    return (struct train_case){ m, job, l, d, (double)l->micro * job->ctx, ceil(job->batch / ((double)l->dp * l->micro)), l->sequence ? l->tp : 1, NULL };
+}
+
+double train_told(const struct train_case *c, bool time, int part, double value, const char *form, ...)
+{
+    struct train_terms *t = c->terms;
+    if (!t || value == 0)
+        return value;
+    if (t->n < t->most) {
+        va_list words;
+        struct train_term *term = &t->term[t->n];
+        *term = (struct train_term){ .time = time, .part = part, .value = value };
+        va_start(words, form);
+        vsnprintf(term->how, sizeof term->how, form, words);
+        va_end(words);
+    }
+    t->n++;
+    return value;
+}
+
+int train_explain(struct train_term *term, int most, const struct train_plan *p, const struct train_model *m, const struct train_job *job, const struct device *d)
+{
+    const struct train_job j = train_job_defaults(m, job);
+    struct train_terms terms = { term, most, 0 };
+    struct train_case c = train_case(m, &j, &p->layout, d);
+    struct train_plan same = { 0 };
+    struct train_times t;
+    train_times(&c, &t);
+    c.terms = &terms;
+    train_memory(&c, &same), train_time(&c, &t, &same);
+    return terms.n;
 }
 
 /* Frozen weights have no gradient.  What is computed again: the layers, or what attention makes of queries and keys. */
@@ -67,6 +102,20 @@ void train_fill(const struct train_case *c, const struct train_times *t, struct 
     flops(c, p);
     p->watts = p->n * c->d->watts, p->usd_hour = p->n * c->d->price;
     p->joules_token = p->watts / p->tokens_second, p->usd_mtoken = p->usd_hour / 3600 / p->tokens_second * 1e6;
+}
+
+/* Of rows of bench/measured/training.csv. */
+char *train_how_sure(char out[TRAIN_HOW_SURE], const struct train_model *m, const struct device *d)
+{
+    static const struct { const char *key, *words; } measured[] = {
+        { "a100", "" }, { "a100-40gb", "" }, { "h100", "" }, { "h200", "" }, { "b200", "" }, { "b300", "" }, { "gb200", "" }, { "gb300", "" },
+        { "mi300x", "; of MI300X 3 runs of one model in 2024 alone, which took 1.8 times as long as planned" },
+    };
+    const char *words = NULL;
+    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
+        words = !strcmp(measured[i].key, d->key) ? measured[i].words : words;
+    snprintf(out, TRAIN_HOW_SURE, "%s%s%s%s", m->config.n_expert ? TRAIN_ERROR_MIXTURE : TRAIN_ERROR_DENSE, words ? words : "; none of them on ", words ? "" : d->name, words ? "" : ": not measured");
+    return out;
 }
 
 int plan_train(struct train_plan *out, const struct train_model *m, const struct train_job *job, const struct train_layout *l, const struct device *d,

@@ -1,5 +1,7 @@
 /* train_memory.c - bytes on the fullest device of a layout. */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 #include "plan/train_parts.h"
 
 /* Contexts of driver and runtime and buffers of collectives: half a gigabyte to one, and more where there are many groups. */
@@ -103,15 +105,17 @@ static double in_flight(const struct train_case *c, int stage)
 static double activations(const struct train_case *c, const struct train_stage *s, int stage)
 {
     const double E = train_element(c), C = c->m->config.d_model, v = c->l->interleave;
-    const double again = train_again_share(c, s);
+    const double again = train_again_share(c, s), waiting = in_flight(c, stage) / v;
     double sum = 0;
-    for (int i = 0; i < c->m->n_kind; i++)
-        sum += s->kind[i] * (again * train_layer_saved(c, &c->m->kind[i], c->l->recompute) +
-                             (1 - again) * train_layer_saved(c, &c->m->kind[i], TRAIN_RECOMPUTE_NONE));
-    sum *= in_flight(c, stage) / v;
+    for (int i = 0; i < c->m->n_kind; i++) {
+        const double kept = again * train_layer_saved(c, &c->m->kind[i], c->l->recompute) + (1 - again) * train_layer_saved(c, &c->m->kind[i], TRAIN_RECOMPUTE_NONE);
+        sum += train_told(c, false, TRAIN_MEMORY_ACTIVATIONS, s->kind[i] * kept * waiting, "%d layers%s x %.4g MB of a micro-batch of %g tokens x %g in flight", s->kind[i],
+                          c->m->kind[i].experts ? " of experts" : "", kept / 1e6, c->T, waiting);
+    }
     if (s->first && c->m->config.dropout > 0)
-        sum += c->T * C / c->stream * fmin(c->micros, c->l->pp);
-    return s->last ? sum + 2 * c->T * C * E / c->stream : sum;             /* inputs of the last norm and of the head */
+        sum += train_told(c, false, TRAIN_MEMORY_ACTIVATIONS, c->T * C / c->stream * fmin(c->micros, c->l->pp), "masks of the embedding's dropout");
+    return sum + (s->last ? train_told(c, false, TRAIN_MEMORY_ACTIVATIONS, 2 * c->T * C * E / c->stream, "inputs of the last norm and of the head: 2 x %g tokens x %g x %g bytes%s", c->T, C, E,
+                                       c->stream > 1 ? " / tp" : "") : 0);
 }
 
 static double workspace(const struct train_case *c, const struct train_stage *s)
@@ -125,43 +129,61 @@ static double workspace(const struct train_case *c, const struct train_stage *s)
             again = fmax(again, train_layer_saved(c, &c->m->kind[i], TRAIN_RECOMPUTE_NONE) - train_layer_saved(c, &c->m->kind[i], c->l->recompute));
         layer = fmax(layer, n.whole + n.divided / c->l->tp + n.experts / train_expert_share(c->l));
     }
-    const double logits = s->last ? c->T * k->vocab_size / c->l->tp * (c->job->wide_loss ? E + 8 : 2 * E) : 0;      /* fused: themselves and their gradients */
-    const double gathered = c->l->sequence ? 2 * c->T * k->d_model * E : 0;
-    /* this layer and the next, and what goes out */
-    const double weights = c->l->zero == 3 ? layer * (c->job->lora_rank ? 2 * c->job->frozen_bytes : 2 * E + c->job->gradient_bytes) : 0;
-    return RUNTIME_BYTES + fmax(logits, again) + gathered + weights;
+    const double each = c->job->wide_loss ? E + 8 : 2 * E, logits = s->last ? c->T * k->vocab_size / c->l->tp * each : 0;      /* fused: themselves and their gradients */
+    const double sum = logits > again ? train_told(c, false, TRAIN_MEMORY_WORKSPACE, logits, "logits and their gradient: %g tokens x %d / tp %d x %g bytes", c->T, k->vocab_size, c->l->tp, each)
+                                      : train_told(c, false, TRAIN_MEMORY_WORKSPACE, again, "a layer that is computed again");
+    const double of = c->job->lora_rank ? 2 * c->job->frozen_bytes : 2 * E + c->job->gradient_bytes;
+    return train_told(c, false, TRAIN_MEMORY_WORKSPACE, RUNTIME_BYTES, "driver, runtime and buffers of exchanges") + sum +
+           train_told(c, false, TRAIN_MEMORY_WORKSPACE, c->l->sequence ? 2 * c->T * k->d_model * E : 0, "the stream gathered: 2 x %g tokens x %d x %g bytes", c->T, k->d_model, E) +
+           /* this layer and the next, and what goes out */
+           train_told(c, false, TRAIN_MEMORY_WORKSPACE, c->l->zero == 3 ? layer * of : 0, "two layers gathered and a gradient, for ZeRO 3: %.5g M numbers x %g bytes", layer / 1e6, of);
 }
 
-/* Numbers on a device, divided between copies from this stage of ZeRO on. */
-static double of_copies(const struct train_case *c, const struct train_held *h, int zero)
+/* Numbers times their bytes, divided between copies from this stage of ZeRO on. */
+static double state(const struct train_case *c, enum train_memory_part part, const struct train_held *h, int zero, double bytes, const char *what)
 {
-    return c->l->zero >= zero ? h->dense / c->l->dp + h->experts / train_expert_copies(c->l) : h->dense + h->experts;
+    const bool divided = c->l->zero >= zero;
+    const double of[] = { h->dense, h->experts };
+    const int by[] = { divided ? c->l->dp : 1, divided ? train_expert_copies(c->l) : 1 };
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        char copies[32] = "";
+        if (c->terms && by[i] > 1)
+            snprintf(copies, sizeof copies, " / %d copies", by[i]);
+        sum += train_told(c, false, part, of[i] / by[i] * bytes, "%.5g M numbers%s%s%s x %g bytes", of[i] / 1e6, i ? " of experts" : "", what, copies, bytes);
+    }
+    return sum;
 }
 
 static void stage_memory(const struct train_case *c, int i, double out[N_TRAIN_MEMORY])
 {
     const struct train_stage s = train_stage(c, i);
     const struct train_held all = train_held(c, &s), learned = train_learned(c, &s);
-    const double E = train_element(c), held = of_copies(c, &all, 3);
-    out[TRAIN_MEMORY_WEIGHTS] = c->job->lora_rank ? held * c->job->frozen_bytes + of_copies(c, &learned, 3) * E : held * E;
-    out[TRAIN_MEMORY_GRADIENTS] = of_copies(c, &learned, 2) * c->job->gradient_bytes;
-    out[TRAIN_MEMORY_OPTIMISER] = of_copies(c, &learned, 1) * c->job->state_bytes;
+    const double E = train_element(c);
+    out[TRAIN_MEMORY_WEIGHTS] = state(c, TRAIN_MEMORY_WEIGHTS, &all, 3, c->job->lora_rank ? c->job->frozen_bytes : E, c->job->lora_rank ? ", frozen" : "");
+    if (c->job->lora_rank)
+        out[TRAIN_MEMORY_WEIGHTS] += state(c, TRAIN_MEMORY_WEIGHTS, &learned, 3, E, " of adapters");
+    out[TRAIN_MEMORY_GRADIENTS] = state(c, TRAIN_MEMORY_GRADIENTS, &learned, 2, c->job->gradient_bytes, "");
+    out[TRAIN_MEMORY_OPTIMISER] = state(c, TRAIN_MEMORY_OPTIMISER, &learned, 1, c->job->state_bytes, "");
     out[TRAIN_MEMORY_ACTIVATIONS] = activations(c, &s, i);
     out[TRAIN_MEMORY_WORKSPACE] = workspace(c, &s);
 }
 
 void train_memory(const struct train_case *c, struct train_plan *p)
 {
-    p->bytes = 0;
+    struct train_case quiet = *c;
+    double part[N_TRAIN_MEMORY];
+    quiet.terms = NULL, p->bytes = 0;
     for (int i = 0; i < c->l->pp; i++) {
-        double part[N_TRAIN_MEMORY], sum = 0;
-        stage_memory(c, i, part);
+        double sum = 0;
+        stage_memory(&quiet, i, part);
         for (int j = 0; j < N_TRAIN_MEMORY; j++)
             sum += part[j];
         if (sum <= p->bytes)
             continue;
-        p->bytes = sum;
-        for (int j = 0; j < N_TRAIN_MEMORY; j++)
-            p->memory[j] = part[j];
+        p->bytes = sum, p->fullest = i;
+        memcpy(p->memory, part, sizeof part);
     }
+    if (c->terms)
+        stage_memory(c, p->fullest, part);
 }

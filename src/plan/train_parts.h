@@ -12,7 +12,11 @@ struct train_case {
     const struct device *d;
     double T, micros;                    /* tokens of a micro-batch; micro-batches of a copy and step */
     double stream;                       /* devices that the stream between products is divided by */
+    struct train_terms *terms;           /* where what is computed is explained; NULL: nowhere */
 };
+struct train_terms { struct train_term *term; int most, n; };
+/* The value, which is noted with its words where c has terms and it is not 0. */
+double train_told(const struct train_case *c, bool time, int part, double value, const char *form, ...) __attribute__((format(printf, 5, 6)));
 
 /* Bytes of an activation, and of a weight as products read it where they are not in fp8. */
 static inline double train_element(const struct train_case *c) { return c->job->compute == NUMBER_F32 ? 4 : 2; }

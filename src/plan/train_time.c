@@ -8,6 +8,8 @@
  * (this one from memory), where products reach 78 %.  The best that it had: kernels of other devices and short sequences are slower. */
 #define FLASH_FORWARD 0.93
 #define FLASH_BACKWARD 0.80
+/* Exponentials that a unit makes in a second: 16 in a clock, of NVIDIA's since Ampere and AMD's, of about 1.7 GHz. */
+#define EXPONENTIALS (16 * 1.7e9)
 
 double train_sum(const double part[N_TRAIN_TIME])
 {
@@ -21,8 +23,10 @@ double train_sum(const double part[N_TRAIN_TIME])
 
 static enum number wide(const struct train_case *c) { return c->job->compute == NUMBER_F32 ? NUMBER_F32 : NUMBER_BF16; }      /* of what is not in fp8 */
 
+static double reached(const struct train_case *c) { return c->job->passes * c->d->reach * c->d->bandwidth; }
+
 /* A kernel that reads and writes so many bytes. */
-static double pass(const struct train_case *c, double bytes) { return bytes > 0 ? c->d->launch + bytes / (c->d->reach * c->d->bandwidth) : 0; }
+static double pass(const struct train_case *c, double bytes) { return bytes > 0 ? c->d->launch + bytes / reached(c) : 0; }
 
 static double product(const struct train_case *c, enum number what, double batch, double M, double N, double K)
 {
@@ -80,22 +84,32 @@ static double adapters(const struct train_case *c, const struct train_product *p
     return !backward ? once : once + gradient_product(c, w, 1, r, s->K, s->rows) + gradient_product(c, w, 1, s->N, r, s->rows);
 }
 
+/* Of one product: forward, gradients of its input and of its weights, with what adapters add. */
+struct of_product { struct share s; double forward, dx, dx_alone, dw; };
+static struct of_product one_product(const struct train_case *c, const struct train_layer *l, const struct train_product *p)
+{
+    struct of_product t = { .s = share_of(c, p) };
+    const struct share *s = &t.s;
+    const bool router = l->experts && p->N == c->m->config.n_expert && p->split == SPLIT_NONE;
+    const enum number what = router ? wide(c) : c->job->compute;
+    t.dx_alone = product(c, what, s->batch, s->rows, s->K, s->N), t.dx = t.dx_alone + adapters(c, p, s, true);
+    t.dw = c->job->lora_rank ? 0 : gradient_product(c, what, s->batch, s->N, s->K, s->rows);
+    t.forward = product(c, what, s->batch, s->rows, s->N, s->K) + adapters(c, p, s, false);
+    return t;
+}
+
 struct products { double forward, dx, dw, dx_rows, dw_rows, biases; };      /* _rows: of products whose rows are divided; biases: passes for their gradients */
 static struct products products(const struct train_case *c, const struct train_layer *l)
 {
     struct products t = { 0 };
     for (int i = 0; i < l->n_product; i++) {
         const struct train_product *p = &l->product[i];
-        const struct share s = share_of(c, p);
-        const bool router = l->experts && p->N == c->m->config.n_expert && p->split == SPLIT_NONE;
-        const enum number what = router ? wide(c) : c->job->compute;
-        const double dx = product(c, what, s.batch, s.rows, s.K, s.N), dw = c->job->lora_rank ? 0 : gradient_product(c, what, s.batch, s.N, s.K, s.rows);
-        t.forward += product(c, what, s.batch, s.rows, s.N, s.K) + adapters(c, p, &s, false);
-        t.dx += dx + adapters(c, p, &s, true), t.dw += dw;
+        const struct of_product of = one_product(c, l, p);
+        t.forward += of.forward, t.dx += of.dx, t.dw += of.dw;
         if (p->split == SPLIT_ROWS && !(p->expert && c->l->ep > 1))
-            t.dx_rows += dx, t.dw_rows += dw;
+            t.dx_rows += of.dx_alone, t.dw_rows += of.dw;
         if (p->bias && !c->job->lora_rank)
-            t.biases += pass(c, train_element(c) * s.batch * s.rows * s.N);      /* its gradient: a sum over rows */
+            t.biases += pass(c, train_element(c) * of.s.batch * of.s.rows * of.s.N);      /* its gradient: a sum over rows */
     }
     return t;
 }
@@ -119,9 +133,10 @@ static void attention_products(const struct train_case *c, const struct train_la
         return;
     }
     const struct product_device d = device_product(c->d, wide(c));
-    const double flops = batch * S * seen(c, l) * 2 * (k->d_head + k->d_v), rate = d.mma * d.peak * 2 / number_bytes(wide(c));
-    of[0] = d.launch + flops / (FLASH_FORWARD * rate);
-    of[1] = 2 * d.launch + 2.5 * flops / (FLASH_BACKWARD * rate);        /* scores are made again */
+    const double scores = batch * S * seen(c, l), flops = scores * 2 * (k->d_head + k->d_v), rate = d.mma * d.peak * 2 / number_bytes(wide(c));
+    const double exponentials = scores / (EXPONENTIALS * fmax(c->d->units, 1));
+    of[0] = d.launch + (flops / (FLASH_FORWARD * rate) + exponentials) / c->job->attention;
+    of[1] = 2 * d.launch + (2.5 * flops / (FLASH_BACKWARD * rate) + exponentials) / c->job->attention;        /* scores are made again */
 }
 
 /* Softmax and dropout of scores, where they are kernels of their own: scores, probabilities and what is kept of them in 2 bytes, masks in 1. */
@@ -145,15 +160,23 @@ static double numbers_inside(const struct train_case *c, const struct train_laye
     return c->T / c->l->tp * (l->experts ? k->top_k * c->job->imbalance * k->d_ff_expert + k->d_ff_shared : k->d_ff);
 }
 
+/* The activation of an MLP, forward or backward: one kernel over what it reads and writes, or a chain of operations on two numbers, whose gradients are two. */
+static double activation(const struct train_case *c, const struct train_layer *l, bool backward)
+{
+    const double E = train_element(c), inside = numbers_inside(c, l);
+    if (c->job->chain > 0)
+        return c->job->chain * (1 + backward) * pass(c, 3 * E * inside);
+    return pass(c, (backward ? config_gated(&c->m->config) ? 5 : 3 : config_gated(&c->m->config) ? 3 : 2) * E * inside);
+}
+
 static void passes(const struct train_case *c, const struct train_layer *l, double of[2])
 {
     const struct config *k = &c->m->config;
     const double E = train_element(c), C = c->T * k->d_model / c->stream, turned = c->T * (k->n_head + k->n_kv_head) * k->d_head / c->l->tp;
     const int norms = k->place == PLACE_BOTH ? 4 : 2, sums = k->parallel ? 1 : 2;
-    const double inside = numbers_inside(c, l);
-    of[0] = norms * pass(c, 2 * E * C) + sums * pass(c, 3 * E * C + (k->dropout > 0 ? C : 0)) + pass(c, (config_gated(k) ? 3 : 2) * E * inside);
+    of[0] = norms * pass(c, 2 * E * C) + sums * pass(c, 3 * E * C + (k->dropout > 0 ? C : 0)) + activation(c, l, false);
     /* of a norm: input, gradient, result; then into the gradient that goes past it.  Of a sum: its dropout. */
-    of[1] = norms * (pass(c, 3 * E * C) + pass(c, 3 * E * C)) + pass(c, (config_gated(k) ? 5 : 3) * E * inside);
+    of[1] = norms * (pass(c, 3 * E * C) + pass(c, 3 * E * C)) + activation(c, l, true);
     of[1] += k->dropout > 0 ? sums * pass(c, (2 * E + 1) * C) : 0;
     if (c->job->separate)                                /* heads' results into rows */
         of[0] += pass(c, 2 * E * c->T * train_width_out(k) / c->l->tp), of[1] += pass(c, 2 * E * c->T * train_width_out(k) / c->l->tp);
@@ -205,7 +228,7 @@ static double experts(const struct train_case *c)
     const double row = train_element(c) * c->T / c->stream * k->d_model * c->job->imbalance;
     const int node = c->d->node > 1 ? c->d->node : 1, inside = c->l->ep < node ? c->l->ep : node, nodes = (c->l->ep + inside - 1) / inside;
     const double within = together(c, ALL_TO_ALL, row * k->top_k, inside, 1);
-    return 2 * (nodes == 1 ? within : fmax(within, together(c, ALL_TO_ALL, row * distinct_nodes(k, nodes), nodes, node)));
+    return 2 * (nodes == 1 ? within : fmax(within, together(c, ALL_TO_ALL, row * (c->job->each_row ? k->top_k : distinct_nodes(k, nodes)), nodes, node)));
 }
 
 /* What is made again of norms and activations. */
@@ -213,7 +236,21 @@ static double cheap_again(const struct train_case *c, const struct train_layer *
 {
     const struct config *k = &c->m->config;
     const double E = train_element(c), C = c->T * k->d_model / c->stream;
-    return (k->place == PLACE_BOTH ? 4 : 2) * pass(c, 2 * E * C) + pass(c, (config_gated(k) ? 3 : 2) * E * numbers_inside(c, l));
+    return (k->place == PLACE_BOTH ? 4 : 2) * pass(c, 2 * E * C) + activation(c, l, false);
+}
+
+/* ---- the host ---- */
+
+/* Kernels of a layer that a program launches one after the other, forward and backward: products, of each expert that lies here, with their operands' quantisation;
+ * passes; what goes to experts is counted, sorted, sent, and sorted again. */
+static void kernels(const struct train_case *c, const struct train_layer *l, double of[2])
+{
+    const bool fp8 = c->job->compute == NUMBER_FP8;
+    double products = 0;
+    for (int i = 0; i < l->n_product; i++)
+        products += c->job->grouped ? 1 : share_of(c, &l->product[i]).batch;
+    of[0] = products * (1 + fp8) + 10 + (l->experts ? 24 : 0);
+    of[1] = products * (2 + fp8) + 14 + (l->experts ? 24 : 0);
 }
 
 /* ---- layers and ends ---- */
@@ -237,6 +274,12 @@ static void layer_time(const struct train_case *c, const struct train_layer *l, 
         const double backward = t->backward[TRAIN_TIME_PRODUCTS] + t->backward[TRAIN_TIME_ATTENTION];
         t->forward[TRAIN_TIME_EXPERTS] = not_hidden(c, t->forward[TRAIN_TIME_EXPERTS], backward);
         t->backward[TRAIN_TIME_EXPERTS] = not_hidden(c, t->backward[TRAIN_TIME_EXPERTS], forward);
+    }
+    double launched[2];
+    kernels(c, l, launched);
+    for (int back = 0; back < 2; back++) {
+        double *of = back ? t->backward : t->forward;
+        of[TRAIN_TIME_HOST] = fmax(0, c->job->launch * launched[back] - train_sum(of));
     }
     if (c->l->recompute == TRAIN_RECOMPUTE_FULL)
         memcpy(t->again, t->forward, sizeof t->again);
@@ -281,6 +324,10 @@ static double sends(const struct train_case *c)
     return 2 * one * l->interleave;
 }
 
+static double embedding_bytes(const struct train_case *c) { return train_element(c) * c->T * c->m->config.d_model; }
+static double embedding_passes(const struct train_case *c) { return pass(c, 2 * embedding_bytes(c) / c->stream) + pass(c, 3 * embedding_bytes(c) / c->stream); }
+static double embedding_sums(const struct train_case *c) { return together(c, c->l->sequence ? REDUCE_SCATTER : ALL_REDUCE, embedding_bytes(c), c->l->tp, 1); }
+
 /* Of one micro-batch on a stage, forward and backward. */
 static double stage_seconds(const struct train_case *c, const struct train_times *t, const struct train_stage *s, double part[N_TRAIN_TIME], double *backward)
 {
@@ -296,9 +343,8 @@ static double stage_seconds(const struct train_case *c, const struct train_times
         part[j] += s->last ? t->ends.forward[j] + t->ends.backward[j] : 0;
     }
     if (s->first) {                                      /* rows of the table, of which each device of a tensor group has some */
-        const double rows = train_element(c) * c->T * c->m->config.d_model;
-        part[TRAIN_TIME_PASSES] += pass(c, 2 * rows / c->stream) + pass(c, 3 * rows / c->stream);
-        part[TRAIN_TIME_TENSOR] += together(c, c->l->sequence ? REDUCE_SCATTER : ALL_REDUCE, rows, c->l->tp, 1);
+        part[TRAIN_TIME_PASSES] += embedding_passes(c);
+        part[TRAIN_TIME_TENSOR] += embedding_sums(c);
     }
     part[TRAIN_TIME_PIPELINE] += sends(c);
     return train_sum(part);
@@ -319,9 +365,13 @@ static double copies_seconds(const struct train_case *c, const struct train_stag
         if (l->zero)
             weights += together(c, ALL_GATHER, l->zero == 3 ? sets[i].all * held : sets[i].learned * train_element(c), sets[i].n, sets[i].apart);
     }
+    const int part = TRAIN_TIME_DATA;
     if (l->zero == 3)
-        return c->micros * (c->job->alone ? 2 * weights + sums : not_hidden(c, 2 * weights + sums, stage));
-    return c->job->alone ? times * sums + weights : times * not_hidden(c, sums, backward) + not_hidden(c, weights, stage - backward);
+        return train_told(c, true, part, c->micros * (c->job->alone ? 2 * weights + sums : not_hidden(c, 2 * weights + sums, stage)),
+                          "%g micro-batches: weights twice, %.3g s each, and shares of gradients %.3g s, behind %.3g s of computing", c->micros, weights, sums, c->job->alone ? 0 : stage);
+    return train_told(c, true, part, times * (c->job->alone ? sums : not_hidden(c, sums, backward)), "sums of gradients: %g x %.3g s, behind %.3g s of a backward pass", times, sums,
+                      c->job->alone ? 0 : backward) +
+           train_told(c, true, part, c->job->alone ? weights : not_hidden(c, weights, stage - backward), "new weights: %.3g s, behind %.3g s of a forward pass", weights, c->job->alone ? 0 : stage - backward);
 }
 
 /* Passes over what is learned: gradients set to 0, their norm, Adam's three numbers read and written, weights rounded; clipping, and fp16's scale, in passes of
@@ -332,14 +382,51 @@ static double optimiser_seconds(const struct train_case *c, const struct train_s
     const double G = c->job->gradient_bytes;
     const double own = c->l->zero ? h.dense / c->l->dp + h.experts / train_expert_copies(c->l) : h.dense + h.experts;
     const double clip = c->job->separate ? 2 * G + 4 : 0, scale = c->job->scaled ? 2 * G : 0;
-    return pass(c, (h.dense + h.experts) * G) + pass(c, own * (G + scale + clip + G + 2 * c->job->state_bytes + 2));
+    const double each = G + scale + clip + G + 2 * c->job->state_bytes + 2;
+    return train_told(c, true, TRAIN_TIME_OPTIMISER, pass(c, (h.dense + h.experts) * G), "gradients set to 0: %.5g M numbers x %g bytes at %.4g GB/s", (h.dense + h.experts) / 1e6, G, reached(c) / 1e9) +
+           train_told(c, true, TRAIN_TIME_OPTIMISER, pass(c, own * each), "norm and step: %.5g M numbers x %g bytes read and written at %.4g GB/s", own / 1e6, each, reached(c) / 1e9);
 }
 
 /* Both ends have the tied table, and the sum of its gradient. */
 static double tied_seconds(const struct train_case *c)
 {
     const bool tied = c->m->head <= 0 && c->l->pp > 1 && !c->job->lora_rank;
-    return tied ? together(c, ALL_REDUCE, c->m->embed / c->l->tp * c->job->gradient_bytes, 2, c->l->tp * c->l->dp * (c->l->pp - 1)) : 0;
+    return train_told(c, true, TRAIN_TIME_DATA, tied ? together(c, ALL_REDUCE, c->m->embed / c->l->tp * c->job->gradient_bytes, 2, c->l->tp * c->l->dp * (c->l->pp - 1)) : 0,
+                      "gradients of the tied table, between the first and the last stage");
+}
+
+/* ---- explained ---- */
+
+static void tell_products(const struct train_case *c, const struct train_stage *s, int kind, double again)
+{
+    const struct train_layer *l = &c->m->kind[kind];
+    const double full = c->l->recompute == TRAIN_RECOMPUTE_FULL ? again : 0;
+    for (int i = 0; i < l->n_product; i++) {
+        const struct of_product t = one_product(c, l, &l->product[i]);
+        const double each = (1 + full) * t.forward + t.dx + t.dw, times = 2 + full + !c->job->lora_rank;
+        train_told(c, true, TRAIN_TIME_PRODUCTS, c->micros * s->kind[kind] * each, "%g micro-batches x %d layers x %.3g ms: %g of [%g, %g] by [%g, %g], %.3g times, %.4g TFLOP/s", c->micros, s->kind[kind],
+                   1e3 * each, t.s.batch, ceil(t.s.rows), ceil(t.s.K), ceil(t.s.K), ceil(t.s.N), times, times * 2 * t.s.batch * t.s.rows * t.s.N * t.s.K / each / 1e12);
+    }
+}
+
+static void tell_layers(const struct train_case *c, const struct train_times *t, const struct train_stage *s)
+{
+    const double again = train_again_share(c, s);
+    for (int j = 0; j < N_TRAIN_TIME; j++)
+        for (int i = 0; i < c->m->n_kind; i++) {
+            const struct train_layer_time *l = &t->layer[i];
+            if (j == TRAIN_TIME_PRODUCTS && s->kind[i])
+                tell_products(c, s, i, again);
+            else
+                train_told(c, true, j, c->micros * s->kind[i] * (l->forward[j] + l->backward[j] + again * l->again[j]), "%g micro-batches x %d layers%s x (%.3g forward + %.3g backward + %.3g again) ms",
+                           c->micros, s->kind[i], c->m->kind[i].experts ? " of experts" : "", 1e3 * l->forward[j], 1e3 * l->backward[j], 1e3 * again * l->again[j]);
+        }
+    for (int j = 0; j < N_TRAIN_TIME && s->last; j++)
+        train_told(c, true, j, c->micros * (t->ends.forward[j] + t->ends.backward[j]), "%g micro-batches x head and loss (%.3g forward + %.3g backward) ms", c->micros, 1e3 * t->ends.forward[j],
+                   1e3 * t->ends.backward[j]);
+    for (int j = TRAIN_TIME_PASSES; j <= TRAIN_TIME_TENSOR && s->first; j++)
+        train_told(c, true, j, c->micros * (j == TRAIN_TIME_PASSES ? embedding_passes(c) : embedding_sums(c)), "%g micro-batches x rows of the embedding", c->micros);
+    train_told(c, true, TRAIN_TIME_PIPELINE, c->micros * sends(c), "%g micro-batches x %d pieces x %.3g ms to the next stage and back", c->micros, c->l->interleave, 1e3 * sends(c) / c->l->interleave);
 }
 
 void train_time(const struct train_case *c, const struct train_times *t, struct train_plan *p)
@@ -353,11 +440,14 @@ void train_time(const struct train_case *c, const struct train_times *t, struct 
         all += seconds;
         if (seconds <= slow)
             continue;
-        slow = seconds, slow_backward = backward, slowest = s;
+        slow = seconds, slow_backward = backward, slowest = s, p->slowest = i;
         for (int j = 0; j < N_TRAIN_TIME; j++)
             p->time[j] = c->micros * part[j];
     }
-    p->time[TRAIN_TIME_BUBBLE] = (all - slow) / c->l->interleave;      /* the first micro-batch comes through all other stages, a piece at a time */
+    if (c->terms)
+        tell_layers(c, t, &slowest);
+    p->time[TRAIN_TIME_BUBBLE] = train_told(c, true, TRAIN_TIME_BUBBLE, (all - slow) / c->l->interleave, "a micro-batch through the other %d stages, %.3g s, / %d pieces", c->l->pp - 1, all - slow,
+                                            c->l->interleave);      /* the first micro-batch comes through all other stages, a piece at a time */
     p->time[TRAIN_TIME_DATA] = copies_seconds(c, &slowest, slow, slow_backward) + tied_seconds(c);
     p->time[TRAIN_TIME_OPTIMISER] = optimiser_seconds(c, &slowest);
     p->seconds = train_sum(p->time);

@@ -328,7 +328,7 @@ static void groups_lie_where_the_order_of_devices_puts_them(void **state)
     NEAR(away, 64 * 2 * collective_seconds(&card, SEND, 512 * 128 * 2 / 4., 2));
 }
 
-/* A device that does all twice as fast takes half the time: nothing else is in it. */
+/* A device that does all twice as fast takes half the time: nothing else is in it but the host, and exponentials of fused attention, which go by the units' clock. */
 static void twice_the_device_is_half_the_time(void **state)
 {
     (void)state;
@@ -341,13 +341,97 @@ static void twice_the_device_is_half_the_time(void **state)
     const struct train_layout layouts[] = { alone, { 4, 1, 2, 2, 1, 1, 2, true, TRAIN_RECOMPUTE_FULL, 0 }, { 1, 2, 2, 1, 2, 1, 1, false,
         TRAIN_RECOMPUTE_CHEAP, 0 }, { 1, 1, 8, 4, 1, 3, 1, false, 0, 0 } };
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
-        const struct train_job job = { .batch = 64, .compute = NUMBER_FP8, .separate = i % 2 };
+        const struct train_job job = { .batch = 64, .compute = NUMBER_FP8, .separate = i % 2, .launch = -1 };
         const struct train_plan slow = plan_of(&m, job, layouts[i], device("mi300x")), quick = plan_of(&m, job, layouts[i], &fast);
         /* collectives have steps of their own */
         for (int j = 0; j < N_TRAIN_TIME; j++)
-            if (j != TRAIN_TIME_TENSOR && j != TRAIN_TIME_EXPERTS && j != TRAIN_TIME_PIPELINE && j != TRAIN_TIME_DATA && j != TRAIN_TIME_BUBBLE)
+            if (j != TRAIN_TIME_TENSOR && j != TRAIN_TIME_EXPERTS && j != TRAIN_TIME_PIPELINE && j != TRAIN_TIME_DATA && j != TRAIN_TIME_BUBBLE && (job.separate || j != TRAIN_TIME_ATTENTION))
                 near_to(quick.time[j], slow.time[j] / 2, 1e-12, train_time_name((enum train_time_part)j));
     }
+}
+
+/* What a plan is explained by adds up to it, part by part. */
+static void terms_add_up_to_their_parts(void **state)
+{
+    (void)state;
+    struct train_model dense, moe;
+    model_of(&dense, LLAMA), model_of(&moe, MOE);
+    const struct { const struct train_model *m; struct train_layout l; struct train_job job; } cases[] = {
+        { &dense, alone, { .batch = 4, .compute = NUMBER_BF16 } }, { &dense, { 2, 2, 2, 1, 2, 1, 2, true, TRAIN_RECOMPUTE_FULL, 3 }, { .batch = 64, .compute = NUMBER_FP8 } },
+        { &dense, { 1, 1, 4, 1, 1, 3, 1, false, TRAIN_RECOMPUTE_CHEAP, 0 }, { .batch = 64, .compute = NUMBER_BF16, .wide_loss = true, .alone = true } },
+        { &moe, { 2, 3, 4, 8, 1, 1, 1, true, TRAIN_RECOMPUTE_NONE, 0 }, { .batch = 64, .compute = NUMBER_FP8, .imbalance = 1.2 } },
+        { &moe, { 1, 1, 4, 2, 1, 2, 2, false, TRAIN_RECOMPUTE_FULL, 0 }, { .batch = 64, .compute = NUMBER_BF16, .lora_rank = 8, .separate = true } },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct train_term term[200];
+        double memory[N_TRAIN_MEMORY] = { 0 }, time[N_TRAIN_TIME] = { 0 };
+        const struct train_plan p = plan_of(cases[i].m, cases[i].job, cases[i].l, device("h100"));
+        const int n = train_explain(term, 200, &p, cases[i].m, &cases[i].job, device("h100"));
+        assert_in_range(n, 5, 200);
+        assert_int_equal(train_explain(term, 3, &p, cases[i].m, &cases[i].job, device("h100")), n);
+        train_explain(term, 200, &p, cases[i].m, &cases[i].job, device("h100"));
+        for (int t = 0; t < n; t++) {
+            (term[t].time ? time : memory)[term[t].part] += term[t].value;
+            assert_true(strlen(term[t].how) > 5 && strlen(term[t].how) < sizeof term[t].how - 1);
+        }
+        for (int j = 0; j < N_TRAIN_MEMORY; j++)
+            near_to(memory[j], p.memory[j], 1e-9, train_memory_name((enum train_memory_part)j));
+        for (int j = 0; j < N_TRAIN_TIME; j++)
+            near_to(time[j], p.time[j], 1e-9, train_time_name((enum train_time_part)j));
+    }
+}
+
+/* A layer takes as long as the host needs to launch it, or as its kernels need. */
+static void a_device_waits_for_a_host_that_is_late(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, MOE);
+    struct train_job job = { .batch = 8, .compute = NUMBER_BF16, .launch = -1 };
+    const struct train_plan graphs = plan_of(&m, job, alone, device("h100"));
+    assert_true(graphs.time[TRAIN_TIME_HOST] == 0);
+    job.launch = 1;
+    const struct train_plan late = plan_of(&m, job, alone, device("h100"));
+    job.launch = 2;
+    const struct train_plan later = plan_of(&m, job, alone, device("h100"));
+    const double layers = graphs.time[TRAIN_TIME_HOST] + late.seconds - late.time[TRAIN_TIME_HOST];
+    near_to(late.seconds, graphs.seconds + late.time[TRAIN_TIME_HOST], 1e-12, "nothing else changes");
+    near_to(later.forward, 2 * late.forward, 1e-12, "all of a layer's forward pass is the host's");
+    assert_true(layers > 0 && late.time[TRAIN_TIME_HOST] < 8 * (late.forward + late.backward) * m.config.n_layer);
+    job.grouped = true;          /* one kernel in the place of one for each of 8 experts: 7 less of two products, forward, and twice as many backward */
+    const struct train_plan grouped = plan_of(&m, job, alone, device("h100"));
+    near_to(later.forward - grouped.forward, 2 * 2 * 7., 1e-9, "kernels forward");
+    near_to(later.backward - grouped.backward, 2 * 4 * 7., 1e-9, "kernels backward");
+    job.launch = 1e-9;
+    assert_true(plan_of(&m, job, alone, device("h100")).time[TRAIN_TIME_HOST] == 0);
+}
+
+static void programs_differ_by_what_is_said_of_them(void **state)
+{
+    (void)state;
+    struct train_model m;
+    model_of(&m, MOE);
+    struct device no_launch = *device("h100");
+    no_launch.launch = 0;
+    const struct train_layout over = { 1, 1, 16, 16, 1, 1, 64, false, 0, 0 };      /* two nodes */
+    struct train_model many = m;
+    many.config.n_expert = 64, many.config.top_k = 6;
+    const struct train_job job = { .batch = 64, .compute = NUMBER_BF16 };
+    struct train_job slow = job;
+    slow.attention = 0.5, slow.passes = 0.25, slow.chain = 0;
+    const struct train_plan usual = plan_of(&m, job, alone, &no_launch), other = plan_of(&m, slow, alone, &no_launch);
+    NEAR(other.time[TRAIN_TIME_ATTENTION], 2 * usual.time[TRAIN_TIME_ATTENTION]);
+    NEAR(other.time[TRAIN_TIME_PASSES], 4 * usual.time[TRAIN_TIME_PASSES]);
+    slow = job, slow.chain = 10;
+    assert_true(plan_of(&m, slow, alone, &no_launch).time[TRAIN_TIME_PASSES] > 2 * usual.time[TRAIN_TIME_PASSES]);
+    struct train_job wide = { .batch = 1024, .compute = NUMBER_BF16 };
+    const double once = plan_of(&many, wide, over, device("h100")).time[TRAIN_TIME_EXPERTS];
+    wide.each_row = true;
+    assert_true(plan_of(&many, wide, over, device("h100")).time[TRAIN_TIME_EXPERTS] > 2 * once);
+    char sure[TRAIN_HOW_SURE];
+    assert_non_null(strstr(train_how_sure(sure, &m, device("l40s")), "mixtures"));
+    assert_non_null(strstr(sure, "none of them on L40S: not measured"));
+    assert_non_null(strstr(train_how_sure(sure, &m, device("mi300x")), "1.8 times"));
 }
 
 /* Every device of the table, alone, in a node, over nodes: a plan of finite numbers, or an error that says why not. */
@@ -547,6 +631,9 @@ int main(void)
         cmocka_unit_test(tensor_groups_exchange_what_megatron_exchanges),
         cmocka_unit_test(groups_lie_where_the_order_of_devices_puts_them),
         cmocka_unit_test(twice_the_device_is_half_the_time),
+        cmocka_unit_test(terms_add_up_to_their_parts),
+        cmocka_unit_test(a_device_waits_for_a_host_that_is_late),
+        cmocka_unit_test(programs_differ_by_what_is_said_of_them),
         cmocka_unit_test(every_device_has_a_plan_or_says_why_not),
         cmocka_unit_test(parts_add_up_and_have_names),
         cmocka_unit_test(pieces_of_stages_divide_the_wait_for_them),
