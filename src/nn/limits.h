@@ -27,7 +27,8 @@ int limits_sample(struct limits *l, const struct limits_room *room, struct pool 
 int limits_save(const struct limits *l, struct err *err);
 /* ERR_NOTFOUND when there is none for this CPU, level and number of threads. */
 int limits_load(struct limits *l, int n_thread, struct err *err);
-/* Loads, or measures and saves (a failure to save is passed over: the next run measures again). */
+/* Loads, or measures and saves (a failure to save is passed over: the next run measures again).  What is loaded is held against 0.02 s of the machine: limits that
+ * were measured while others had it are measured anew. */
 int limits_get(struct limits *l, struct pool *pool, struct err *err);
 
 /* Seconds that the passes of the mask should take at T tokens, S sequences and L keys a query on average: for each node the
