@@ -111,6 +111,7 @@ struct attn_sm90_args {
     GLOBAL(u16) o; GLOBAL(float) lse; GLOBAL(const void) map_q; GLOBAL(const void) map_k; GLOBAL(const void) map_v;
     GLOBAL(const int) q_start; GLOBAL(const int) k_start; long ld_o; int n_head, n_kv_head, n_lse, causal; float scale;
 };
+/* attn_sm80_128, attn_sm80_64, attn_cdna3_128, attn_cdna3_64. */
 struct attn_sm80_args {
     GLOBAL(u16) o; GLOBAL(float) lse; GLOBAL(const u16) q; GLOBAL(const u16) k; GLOBAL(const u16) v;
     GLOBAL(const int) q_start; GLOBAL(const int) k_start; long ld_o, ld_q, ld_kv; int n_head, n_kv_head, n_lse, causal; float scale;

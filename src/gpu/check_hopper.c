@@ -194,7 +194,7 @@ void check_hopper(struct job *j)
         product(j, 128, false, sizes[i][0], sizes[i][1], sizes[i][2]);
         product(j, 256, true, sizes[i][0], sizes[i][1], sizes[i][2]);
     }
-    for (int sm80 = !sm90; sm80 < 2 && gpu_has(j->g, GPU_attn_sm80_128); sm80++)
+    for (int sm80 = !sm90; sm80 < 2 && (gpu_has(j->g, GPU_attn_sm80_128) || gpu_has(j->g, GPU_attn_cdna3_128)); sm80++)
         for (int d = 64; d <= 128; d += 64)
             for (int causal = 0; causal < 2; causal++) {
                 prefill(j, sm80, d, 1, 1, &one, causal);
@@ -216,7 +216,7 @@ static void *many(struct job *j, bool bytes, size_t n)
     const size_t period = ((size_t)1 << 20) - 48;
     uint16_t *x = job_bf16s(j, period);
     for (size_t i = 0; i < period && x && bytes; i++)
-        x[i] &= 0xbfbf;                                   /* e4m3 without NaN, below 2 */
+        x[i] = (x[i] & 0xbfbf) | 0x101;                   /* e4m3 below 2, without NaN, which 0x80 is in e4m3fnuz */
     return bytes ? job_repeated(j, x, period * 2, n) : job_repeated(j, x, period * 2, n * 2);
 }
 static void time_product(struct job *j, bool bytes, int M, int N, int K)
@@ -253,12 +253,12 @@ static void time_prefill(struct job *j, bool sm80, int d, int n_seq, int n_head,
 
 void time_hopper(struct job *j)
 {
-    const bool sm90 = gpu_has(j->g, GPU_gemm_sm90) && gpu_calls(j->g)->tensor_map;
+    const bool sm90 = gpu_has(j->g, GPU_gemm_sm90) && gpu_calls(j->g)->tensor_map, cdna3 = gpu_has(j->g, GPU_gemm_cdna3);
     static const int sizes[][3] = { { 512, 4096, 4096 }, { 2048, 6144, 4096 }, { 4096, 4096, 4096 }, { 4096, 14336, 4096 }, { 8192, 8192, 8192 } };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && sm90; i++)
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && (sm90 || cdna3); i++)
         for (int bytes = 0; bytes < 2; bytes++)
             time_product(j, bytes, sizes[i][0], sizes[i][1], sizes[i][2]);
-    for (int sm80 = !sm90; sm80 < 2 && gpu_has(j->g, GPU_attn_sm80_128); sm80++)
+    for (int sm80 = !sm90; sm80 < 2 && (cdna3 || gpu_has(j->g, GPU_attn_sm80_128)); sm80++)
         for (int d = 128; d >= 64; d -= 64)
             for (int causal = 0; causal < 2; causal++) {
                 time_prefill(j, sm80, d, 4, 32, 8, 2048, causal);

@@ -75,13 +75,17 @@ int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_p
     char *at = maps;
     if ((p->d != 64 && p->d != 128) || p->n_kv_head < 1 || p->n_head % p->n_kv_head)
         return ERR(err, UNSUPPORTED, "heads of %d, %d of queries and %d of keys, expected heads of 64 or 128 and a multiple of the keys'", p->d, p->n_head, p->n_kv_head);
-    const enum gpu_kernel best = p->d == 128 ? GPU_attn_sm90_128 : GPU_attn_sm90_64, plain = p->d == 128 ? GPU_attn_sm80_128 : GPU_attn_sm80_64;
+    const bool cdna3 = gpu_has(g, GPU_attn_cdna3_128);
+    const enum gpu_kernel best = p->d == 128 ? GPU_attn_sm90_128 : GPU_attn_sm90_64, mma = p->d == 128 ? GPU_attn_sm80_128 : GPU_attn_sm80_64;
+    const enum gpu_kernel plain = !cdna3 ? mma : p->d == 128 ? GPU_attn_cdna3_128 : GPU_attn_cdna3_64;
     const bool sm90 = !p->sm80 && p->n_q > 0 && p->n_k > 0 && gpu_has(g, best) && gpu_calls(g)->tensor_map;
     if (!sm90 && !gpu_has(g, plain))
         return ERR(err, UNSUPPORTED, "no kernel %s for %s", gpu_kernel_name(plain), gpu_facts(g)->arch);
     *out = (struct gpu_call){ .kernel = sm90 ? best : plain, .gy = p->n_head, .gz = p->n_seq };
     const int n_query = sm90 && p->d == 64 ? ATTN_SM90_64_QUERIES : 128;
     out->gx = ceil_div(p->longest, n_query);
+    if (cdna3)
+        out->gy = out->gx, out->gx = p->n_head;
     if (!sm90) {
         out->args.sm80 = (struct attn_sm80_args){ .o = p->o, .lse = p->lse, .q = p->q, .k = p->k, .v = p->v, .q_start = p->q_start, .k_start = p->k_start,
                                                   .ld_o = (long)p->n_head * p->d, .ld_q = (long)p->n_head * p->d, .ld_kv = (long)p->n_kv_head * p->d, .n_head = p->n_head,

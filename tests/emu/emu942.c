@@ -24,12 +24,12 @@
     X(s_movk_i32) X(s_add_i32) X(s_add_u32) X(s_addc_u32) X(s_sub_i32) X(s_sub_u32) X(s_subb_u32) X(s_addk_i32) X(s_mulk_i32) X(s_mul_i32) X(s_mul_hi_u32) X(s_mul_hi_i32) X(s_lshl_b32) \
     X(s_lshr_b32) X(s_ashr_i32) X(s_lshl_b64) X(s_lshr_b64) X(s_ashr_i64) X(s_and_b32) X(s_or_b32) X(s_xor_b32) X(s_and_b64) X(s_or_b64) X(s_xor_b64) X(s_andn2_b64) X(s_orn2_b64) X(s_min_i32) \
     X(s_max_i32) X(s_abs_i32) X(s_not_b32) X(s_cselect_b32) X(s_cselect_b64) X(s_and_saveexec_b64) X(s_or_saveexec_b64) X(s_andn2_saveexec_b64) X(v_mov_b32) X(v_mov_b64) X(v_accvgpr_read_b32) \
-    X(v_accvgpr_write_b32) X(v_add_f32) X(v_sub_f32) X(v_subrev_f32) X(v_mul_f32) X(v_max_f32) X(v_min_f32) X(v_fma_f32) X(v_fmac_f32) X(v_fmamk_f32) X(v_fmaak_f32) X(v_fma_mix_f32) X(v_pk_add_f32) X(v_pk_mul_f32) \
+    X(v_accvgpr_write_b32) X(v_add_f32) X(v_sub_f32) X(v_subrev_f32) X(v_mul_f32) X(v_max_f32) X(v_min_f32) X(v_max3_f32) X(v_fma_f32) X(v_fmac_f32) X(v_fmamk_f32) X(v_fmaak_f32) X(v_fma_mix_f32) X(v_pk_add_f32) X(v_pk_mul_f32) \
     X(v_pk_fma_f32) X(v_exp_f32) X(v_log_f32) X(v_rcp_f32) X(v_rcp_iflag_f32) X(v_rsq_f32) X(v_rndne_f32) X(v_trunc_f32) X(v_ldexp_f32) X(v_frexp_mant_f32) X(v_frexp_exp_i32_f32) \
     X(v_div_scale_f32) X(v_div_fmas_f32) X(v_div_fixup_f32) X(v_cvt_f32_i32) X(v_cvt_f32_u32) X(v_cvt_i32_f32) X(v_cvt_u32_f32) X(v_cvt_f32_f16) X(v_cvt_f32_f16_sdwa) X(v_cvt_f32_ubyte0) \
     X(v_cvt_f32_ubyte1) X(v_add_u32) X(v_sub_u32) X(v_subrev_u32) X(v_add3_u32) X(v_add_lshl_u32) X(v_lshl_add_u32) X(v_lshl_or_b32) X(v_and_or_b32) X(v_or3_b32) X(v_xad_u32) X(v_and_b32) X(v_or_b32) \
     X(v_xor_b32) X(v_not_b32) X(v_bfe_u32) X(v_bfe_i32) X(v_bfrev_b32) X(v_perm_b32) X(v_alignbit_b32) X(v_lshlrev_b32) X(v_lshrrev_b32) X(v_ashrrev_i32) X(v_lshlrev_b64) X(v_lshrrev_b64) X(v_ashrrev_i64) X(v_lshl_add_u64) \
-    X(v_mul_lo_u32) X(v_mul_hi_u32) X(v_mul_u32_u24) X(v_mad_u32_u24) X(v_mad_u64_u32) X(v_mad_i64_i32) X(v_max_i32) X(v_min_i32) X(v_add_co_u32) X(v_addc_co_u32) X(v_sub_co_u32) X(v_subrev_co_u32) \
+    X(v_mul_lo_u32) X(v_mul_hi_u32) X(v_mul_u32_u24) X(v_mad_u32_u24) X(v_mad_u64_u32) X(v_mad_i64_i32) X(v_max_i32) X(v_min_i32) X(v_min_u32) X(v_add_co_u32) X(v_addc_co_u32) X(v_sub_co_u32) X(v_subrev_co_u32) \
     X(v_subb_co_u32) X(v_subbrev_co_u32) X(v_cndmask_b32) X(v_mbcnt_lo_u32_b32) X(v_mbcnt_hi_u32_b32) X(v_readlane_b32) X(v_writelane_b32) X(v_readfirstlane_b32) X(v_dot4c_i32_i8) X(v_mfma_f32_32x32x8_bf16) X(v_mfma_f32_16x16x16_bf16) X(v_mfma_f32_16x16x32_fp8_fp8)
 enum amd_op {
 #define X(name) AMD_##name,
@@ -333,6 +333,7 @@ static bool amd_lane(const struct amd_code *c, uint32_t a, uint32_t b, uint32_t 
     case AMD_v_subrev_f32: *out = amd_u32(y - x); break;
     case AMD_v_mul_f32: *out = amd_u32(x * y); break;
     case AMD_v_max_f32: *out = amd_u32(fmaxf(x, y)); break;
+    case AMD_v_max3_f32: *out = amd_u32(fmaxf(fmaxf(x, y), z)); break;
     case AMD_v_min_f32: *out = amd_u32(fminf(x, y)); break;
     case AMD_v_fma_f32: case AMD_v_div_fmas_f32: *out = amd_u32(fmaf(x, y, z)); break;
     case AMD_v_fmac_f32: *out = amd_u32(fmaf(x, y, amd_float(old))); break;
@@ -381,6 +382,7 @@ static bool amd_lane(const struct amd_code *c, uint32_t a, uint32_t b, uint32_t 
     case AMD_v_mad_u32_u24: *out = (a & 0xffffff) * (b & 0xffffff) + d; break;
     case AMD_v_max_i32: *out = (int32_t)a > (int32_t)b ? a : b; break;
     case AMD_v_min_i32: *out = (int32_t)a < (int32_t)b ? a : b; break;
+    case AMD_v_min_u32: *out = a < b ? a : b; break;
     case AMD_v_mbcnt_lo_u32_b32: *out = b + (uint32_t)__builtin_popcount(a & (lane >= 32 ? ~0u : (1u << lane) - 1)); break;
     case AMD_v_mbcnt_hi_u32_b32: *out = b + (lane < 32 ? 0 : (uint32_t)__builtin_popcount(a & ((1u << (lane - 32)) - 1))); break;
     case AMD_v_dot4c_i32_i8:

@@ -8,11 +8,12 @@
 #include "gpu/dk.h"
 #include "gpu/args.h"
 #include "gpu/kern/gemm_cdna3.c"
+#include "gpu/kern/attn_cdna3.c"
 #ifdef HAVE_LLVM_19
 #include "../emu/emu942.c"
 #endif
 
-#define KERNELS(X) X(gemm_cdna3, gemm_cdna3) X(gemm_cdna3_128, gemm_cdna3) X(gemm_cdna3_fp8, gemm_cdna3)
+#define KERNELS(X) X(gemm_cdna3, gemm_cdna3) X(gemm_cdna3_128, gemm_cdna3) X(gemm_cdna3_fp8, gemm_cdna3) X(attn_cdna3_128, attn_sm80) X(attn_cdna3_64, attn_sm80)
 #define X(name, type) static void run_##name(const void *p) { name(*(const struct type##_args *)p); }
 KERNELS(X)
 #undef X
@@ -84,6 +85,8 @@ static void a_removed_barrier_is_a_race(void **state)
     (void)state;
     for (int i = 1; i <= 4; i++)
         assert_true(found("gemm_cdna3_128", "s_barrier", i));
+    for (int i = 1; i <= 2; i++)
+        assert_true(found("attn_cdna3_64", "s_barrier", i));
 }
 #else
 static void in_the_emulator_they_give_what_sums_in_double_give(void **state)

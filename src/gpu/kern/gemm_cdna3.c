@@ -13,17 +13,7 @@
 #include "gpu/dk.h"
 #include "gpu/args.h"
 #include "gpu/kern/mfma.h"
-#define DIES 8
 #define BAND 8
-
-/* The tile of block id of n: dies take runs of equal length, what is left over goes in the order of ids. */
-DK_INLINE int tile_of(int id, int n)
-{
-    const int run = n / DIES;
-    return id < run * DIES ? id % DIES * run + id / DIES : id;
-}
-
-
 
 #define NAME gemm_cdna3
 #define BM 256

@@ -17,6 +17,9 @@ DK_INLINE f32x4 dk_mfma_fp8(u32x2 a, u32x2 b, f32x4 c)
     simt_mfma_f32_16x16x32_fp8(&a, &b, &c);
     return c;
 }
+/* The lower, the higher halves of a and b. */
+DK_INLINE u32 dk_lows(u32 a, u32 b) { return (a & 0xffffu) | (b << 16); }
+DK_INLINE u32 dk_highs(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
 #define dk_barrier_shared() dk_barrier()
 #define dk_fixed()
 #define dk_uniform(p)
@@ -27,6 +30,8 @@ DK_INLINE f32x4 dk_mfma_fp8(u32x2 a, u32x2 b, f32x4 c)
 DK_INLINE f32x4 dk_mfma_bf16(u32x2 a, u32x2 b, f32x4 c) { return __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(DK_CAST(s16x4, a), DK_CAST(s16x4, b), c, 0, 0, 0); }
 /* e4m3fnuz: exponents biased by 8, 0x80 is NaN. */
 DK_INLINE f32x4 dk_mfma_fp8(u32x2 a, u32x2 b, f32x4 c) { return __builtin_amdgcn_mfma_f32_16x16x32_fp8_fp8(DK_CAST(i64, a), DK_CAST(i64, b), c, 0, 0, 0); }
+DK_INLINE u32 dk_lows(u32 a, u32 b) { return __builtin_amdgcn_perm(b, a, 0x05040100); }
+DK_INLINE u32 dk_highs(u32 a, u32 b) { return __builtin_amdgcn_perm(b, a, 0x07060302); }
 /* A barrier for shared memory alone: loads from memory stay on their way. */
 DK_INLINE void dk_barrier_shared(void)
 {
@@ -52,5 +57,13 @@ DK_INLINE u32x2 dk_half(u32x4 v, int h)
 {
     const u32x2 t = { v[2 * h], v[2 * h + 1] };
     return t;
+}
+
+/* Blocks are dealt to the device's 8 dies (XCDs) in turns.  What block id of n takes so that each die has a run of neighbours; what is left over goes by ids. */
+#define DIES 8
+DK_INLINE int tile_of(int id, int n)
+{
+    const int run = n / DIES;
+    return id < run * DIES ? id % DIES * run + id / DIES : id;
 }
 #endif
