@@ -71,7 +71,7 @@ void help_devices(void)
            "in a graph (measured of NVIDIA's only). Of exchanges: the share of the link, microseconds of a step, and the share while the switch adds\n"
            "(src/plan/collective.h). `bench/device_fit` and `bench/plan_fit` fit them to products and exchanges that others measured (bench/measured,\n"
            "bench/records); the errors are of weights and sizes that were not fitted to. A device that was not measured has the nearest one's, and says\n"
-           "so; int8 was measured of an MI355X only and elsewhere goes as fp8.\n\n"
+           "so; int8 was measured of an MI300X and an MI355X only and elsewhere goes as fp8.\n\n"
            "*From memory* names what has no source that was looked up: check it before money depends on it. Short names: ml-engineering is\n"
            "github.com/stas00/ml-engineering @744d01e; aiconfigurator is github.com/ai-dynamo/aiconfigurator @095f58a; MLPerf v6.0 the submitters'\n"
            "descriptions of their systems.\n\n"
