@@ -18,6 +18,7 @@ SHARED_BY_TESTS const char *kernel_file(enum gpu_kernel k)
 }
 
 static int rows_seen, rows_wrong, rows_failed;          /* failed: that did not run */
+static struct { char name[48]; int n; } wrong_of[64];      /* wrong rows by kernel */
 static bool loud = true;
 SHARED_BY_TESTS void note_row(void *to, const struct gpu_row *r)
 {
@@ -25,8 +26,23 @@ SHARED_BY_TESTS void note_row(void *to, const struct gpu_row *r)
     rows_seen++;
     const bool ran = !strcmp(r->kind, "check");
     rows_wrong += ran && !r->right, rows_failed += !ran && !r->right;
+    for (size_t i = 0; ran && !r->right && i < sizeof wrong_of / sizeof *wrong_of; i++)
+        if (!wrong_of[i].n || !strcmp(wrong_of[i].name, r->name)) {
+            snprintf(wrong_of[i].name, sizeof wrong_of->name, "%s", r->name);
+            wrong_of[i].n++;
+            break;
+        }
     if (!r->right && loud)
         print_message("%s %s: error %g, at most %g %s\n", r->name, r->shape, r->error, r->tolerance, r->message);
+}
+
+/* Rows of the kernel that are wrong. */
+SHARED_BY_TESTS int rows_of_wrong(const char *kernel)
+{
+    for (size_t i = 0; i < sizeof wrong_of / sizeof *wrong_of; i++)
+        if (!strcmp(wrong_of[i].name, kernel))
+            return wrong_of[i].n;
+    return 0;
 }
 
 /* A device of `arch` whose kernels run() runs, in waves of so many threads; the counts begin anew. */
@@ -34,6 +50,7 @@ SHARED_BY_TESTS struct gpu *open_emulated(int (*run)(const struct mock_launch *l
 {
     struct err err;
     struct gpu *g;
+    memset(wrong_of, 0, sizeof wrong_of);
     mock.run = run, mock.wave = wave, rows_seen = rows_wrong = rows_failed = 0;
     if (!gpu_image_of("copy", arch)) {
         print_message("skipped: built without clang-19 and lld-19, there is no device code\n");

@@ -1,21 +1,20 @@
-/* The gfx942 code objects that ship, run here: beside cpu/ref at edge sizes, with every access looked at; planted faults are found. */
+/* The gfx942 code objects that ship, run here: beside cpu/ref at edge sizes, with every access, register and wait looked at; planted faults are found. */
 #include "../test.h"
 #ifdef HAVE_LLVM_19
 #include "../emu/kernels.h"
 #include "../emu/emu942.c"
 
-/* Planted: the n-th instruction of the kernel whose name begins so becomes s_nop (0: none). */
-static struct { const char *kernel, *instruction; int n; } fault;
+static bool alone;                                    /* only the kernel with the planted fault is run */
 static int run(const struct mock_launch *l)
 {
+    const char *name = gpu_kernel_name(l->kernel);
+    if (alone && strcmp(name, amd_fault.kernel) != 0)
+        return 0;
     amd.n_block = 0;
     for (int i = 0; i < mock.n_block; i++)
         amd_block(mock.block[i].p, mock.block[i].n);
-    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
+    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, name))
         return 500;
-    for (size_t i = 0, n = 0; i < amd.n_code && fault.kernel && !strcmp(fault.kernel, gpu_kernel_name(l->kernel)); i++)
-        if (!strncmp(amd.code[i].text, fault.instruction, strlen(fault.instruction)) && (int)++n == fault.n)
-            amd.code[i].op = AMD_s_nop;
     return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
 }
 
@@ -25,6 +24,21 @@ static struct gpu *open_mock(void)
     return open_emulated(run, 64, "gfx942");
 }
 
+static void every_instruction_of_every_kernel_is_known(void **state)
+{
+    (void)state;
+    gpu_close(open_mock());
+    int n_kernel = 0;
+    for (int i = 0; gpu_image(i); i++) {
+        const struct gpu_image *m = gpu_image(i);
+        const char *name;
+        for (int k = 0; !strcmp(m->target, "gfx942") && (name = amd_kernel_name(m->data, k)); k++, n_kernel++)
+            if (amd_load(m->data, name))
+                fail_msg("%s of %s: an instruction that the emulator does not know, named above", name, m->file);
+    }
+    assert_true(n_kernel >= 34);
+}
+
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
@@ -32,18 +46,42 @@ static void every_kernel_gives_what_cpu_ref_gives(void **state)
     assert_int_equal(amd_bad, 0);
 }
 
-enum how { BY_CHECK = 1, BY_RESULT = 2 };
-static int found(const char *kernel, const char *instruction, int n)
+/* What kernels.def's kernels did in all their cases: for predictions, and to see a change. */
+static void what_kernels_do_is_counted(void **state)
+{
+    (void)state;
+    print_message("%-20s %9s %9s %8s %8s %8s %10s %10s %9s %7s %10s\n", "kernel", "vector", "scalar", "matrix", "shared", "memory", "read", "written", "lines", "cycles*", "conflicts*");
+    for (int i = 0; i < amd.n_loaded; i++) {
+        const struct amd_counts *n = &amd.loaded[i].counts;
+        if (n->launches)
+            print_message("%-20s %9ld %9ld %8ld %8ld %8ld %10ld %10ld %9ld %7ld %10ld\n", amd.loaded[i].name, n->vector, n->scalar, n->mfma, n->shared, n->memory, n->bytes_read, n->bytes_written,
+                          n->lines, n->shared_cycles, n->conflicts);
+    }
+    print_message("* of shared memory: 32 banks of 4 bytes, 128 bytes a cycle\n");
+    const struct amd_counts *copy = amd_counts_of("copy16"), *gemm = amd_counts_of("gemm_bf16");
+    assert_true(copy && copy->bytes_read == copy->bytes_written && copy->bytes_read > 0);
+    assert_true(gemm && gemm->flop > 0 && fmod(gemm->flop, 2.0 * 128 * 128 * 64) == 0);            /* whole tiles of whole steps */
+    assert_true(gemm->mfma * 2.0 * 32 * 32 * 8 == gemm->flop);
+    gpu_close(open_mock());
+}
+
+/* ---- planted faults ---- */
+
+enum how { BY_CHECK = 1, BY_RESULT = 2, NOT_THERE = 4 };
+/* The n-th instruction of the kernel that begins so (and has `from` in it): left out, or with `by` in place of `from`. */
+static int planted(const char *kernel, const char *instruction, const char *from, const char *by, int n)
 {
     struct gpu *g = open_mock();
-    fault.kernel = kernel, fault.instruction = instruction, fault.n = n;
-    amd_loud = 0, loud = false;
+    amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.from = from, amd_fault.by = by, amd_fault.n = n, amd_fault.found = false;
+    amd_loud = 0, loud = false, alone = strncmp(kernel, "attn_", 5) != 0;
     gpu_check(g, GPU_CHECK_SMALL, note_row, NULL);
-    const int how = (amd_bad ? BY_CHECK : 0) | (rows_wrong ? BY_RESULT : 0);
-    fault.kernel = NULL, amd_loud = 4, loud = true;
+    const int how = instruction && !amd_fault.found ? NOT_THERE : (amd_bad ? BY_CHECK : 0) | (rows_of_wrong(kernel) ? BY_RESULT : 0);
+    memset(&amd_fault, 0, sizeof amd_fault);
+    amd_loud = 4, loud = true, alone = false;
     gpu_close(g);
     return how;
 }
+static int found(const char *kernel, const char *instruction, int n) { return planted(kernel, instruction, NULL, NULL, n); }
 
 static void a_removed_barrier_is_a_race(void **state)
 {
@@ -60,12 +98,58 @@ static void a_missing_product_is_a_wrong_result(void **state)
     (void)state;
     assert_true(found("gemm_bf16", "v_mfma", 5) & BY_RESULT);
     assert_true(found("gemv_q4_0_1", "v_dot4c", 3) & BY_RESULT);
+}
+
+static void a_wrong_lane_is_a_wrong_result(void **state)
+{
+    (void)state;
+    assert_true(planted("rmsnorm", "v_xor_b32", ", 16, ", ", 12, ", 1) & BY_RESULT);
+    assert_true(planted("gemv_q4_0_1", "v_xor_b32", ", 0x80, ", ", 0x40, ", 1) & BY_RESULT);
+    assert_true(planted("gemm_bf16", "v_and_b32", ", 31, ", ", 30, ", 1) & BY_RESULT);            /* the row of a lane's operand */
+}
+
+static void a_row_too_many_is_out_of_bounds(void **state)
+{
+    (void)state;
+    assert_true(planted("rope", "v_cmp_gt_i32", "v_cmp_gt_i32", "v_cmp_ge_i32", 2) & BY_CHECK);
+    assert_true(planted("kv_put", "v_cmp_gt_i64", "v_cmp_gt_i64", "v_cmp_ge_i64", 1) & BY_CHECK);
+}
+
+static void shared_memory_that_overlaps_or_is_too_small_is_seen(void **state)
+{
+    (void)state;
+    /* The fifth store is the first of the second array: with the address of the array before it, two waves write one place. */
+    assert_true(planted("gemm_bf16", "ds_write_b128", "v123,", "v120,", 1) & BY_CHECK);
+    amd_fault.shared_bytes = 18432;
+    assert_true(planted("gemm_bf16", NULL, NULL, NULL, 0) & BY_CHECK);
+}
+
+/* Each s_waitcnt left out in its turn.  Not every one is needed: some find that an earlier one waited for more, some lie where no case goes. */
+static void waits_left_out(const char *kernel, int n_needless)
+{
+    int n = 0, unseen = 0;
+    for (int how; (how = found(kernel, "s_waitcnt", n + 1)) != NOT_THERE; n++)
+        unseen += !(how & BY_CHECK);
+    print_message("%s: %d of %d waits left out are found\n", kernel, n - unseen, n);
+    assert_true(n >= 2 && unseen <= n_needless);
+}
+static void a_missing_wait_is_found(void **state)
+{
+    (void)state;
+    waits_left_out("copy16", 0);
+    waits_left_out("rmsnorm", 0);
+    waits_left_out("rope", 1);
+    waits_left_out("gemm_bf16", 4);
     amd_release();
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_kernel_gives_what_cpu_ref_gives), cmocka_unit_test(a_removed_barrier_is_a_race), cmocka_unit_test(a_missing_product_is_a_wrong_result) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_instruction_of_every_kernel_is_known), cmocka_unit_test(every_kernel_gives_what_cpu_ref_gives), cmocka_unit_test(what_kernels_do_is_counted),
+        cmocka_unit_test(a_removed_barrier_is_a_race), cmocka_unit_test(a_missing_product_is_a_wrong_result), cmocka_unit_test(a_wrong_lane_is_a_wrong_result),
+        cmocka_unit_test(a_row_too_many_is_out_of_bounds), cmocka_unit_test(shared_memory_that_overlaps_or_is_too_small_is_seen), cmocka_unit_test(a_missing_wait_is_found),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #else
