@@ -137,7 +137,7 @@ static uint64_t amd_symbol(const char *object, const Elf64_Ehdr *h, const char *
     return 0;
 }
 /* The i-th kernel of a code object, or NULL. */
-static const char *amd_kernel_name(const char *object, int i)
+static inline const char *amd_kernel_name(const char *object, int i)
 {
     static char name[64];
     Elf64_Ehdr h;

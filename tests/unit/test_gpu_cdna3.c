@@ -42,8 +42,6 @@ static void on_the_host_they_give_what_sums_in_double_give(void **state)
 }
 
 #ifdef HAVE_LLVM_19
-/* Planted: the n-th instruction of the kernel whose name begins so becomes s_nop (0: none). */
-static struct { const char *kernel, *instruction; int n; } fault;
 static int run_code(const struct mock_launch *l)
 {
     amd.n_block = 0;
@@ -51,9 +49,6 @@ static int run_code(const struct mock_launch *l)
         amd_block(mock.block[i].p, mock.block[i].n);
     if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
         return 500;
-    for (size_t i = 0, n = 0; i < amd.n_code && fault.kernel && !strcmp(fault.kernel, gpu_kernel_name(l->kernel)); i++)
-        if (!strncmp(amd.code[i].text, fault.instruction, strlen(fault.instruction)) && (int)++n == fault.n)
-            amd.code[i].op = AMD_s_nop;
     return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
 }
 static void in_the_emulator_they_give_what_sums_in_double_give(void **state)
@@ -73,10 +68,10 @@ static void in_the_emulator_they_give_what_sums_in_double_give(void **state)
 static bool found(const char *kernel, const char *instruction, int n)
 {
     struct gpu *g = open_emulated(run_code, 64, "gfx942");
-    fault.kernel = kernel, fault.instruction = instruction, fault.n = n;
+    amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.n = n;
     amd_bad = amd_loud = 0, loud = false;
     gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL);
-    fault.kernel = NULL, amd_loud = 4, loud = true;
+    amd_fault.kernel = NULL, amd_loud = 4, loud = true;
     gpu_close(g);
     return amd_bad > 0;
 }
