@@ -60,16 +60,19 @@ int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const 
 
 /* ---- told ---- */
 
+double plan_serve_output(const struct serve_plan *s) { return s->fits * s->output; }
+/* Tokens a second that are made of all replicas. */
+static double output_s(const struct served_plan *p) { return p->plan.served * plan_serve_output(&p->plan); }
 /* Dollars and watt hours of a million output tokens, at the load of the simulation; rented. */
-static double usd_mtok(const struct served_plan *p, double output)
+static double usd_mtok(const struct served_plan *p)
 {
-    return p->device.usd > 0 || !(p->device.device.price > 0) ? (double)NAN : p->n * p->device.device.price / 3600 / (p->plan.served * output) * 1e6;
+    return p->device.usd > 0 || !(p->device.device.price > 0) ? (double)NAN : p->n * p->device.device.price / 3600 / output_s(p) * 1e6;
 }
 /* As deploy_cost() has it: what waits takes its share, the rest by how full they are. */
-static double wh_mtok(const struct served_plan *p, double output)
+static double wh_mtok(const struct served_plan *p)
 {
     const double full = p->plan.capacity > 0 ? fmin(1, p->plan.served / p->plan.capacity) : 1, watts = p->device.device.watts * (p->idle + (1 - p->idle) * full);
-    return p->device.device.watts > 0 ? p->n * watts / 3600 / (p->plan.served * output) * 1e6 : NAN;
+    return p->device.device.watts > 0 ? p->n * watts / 3600 / output_s(p) * 1e6 : NAN;
 }
 
 static char *or_dash(char out[32], double x, const char *form)
@@ -101,7 +104,7 @@ static char *time_or_dash(char out[32], double seconds)
     return out;
 }
 
-static void print_row(const struct served_plan *p, double output)
+static void print_row(const struct served_plan *p)
 {
     char a[48], b[32], c[32], d[32], e[32], f[32], name[64];
     snprintf(name, sizeof name, "%s%s%s", p->device.device.name, *p->device.device.mode ? " " : "", p->device.device.mode);
@@ -110,30 +113,55 @@ static void print_row(const struct served_plan *p, double output)
         return;
     }
     const struct serve_plan *s = &p->plan;
-    printf("%4d x %-17.17s %-14s %-5s %9.4g %10.4g %9s %9s %9s %9s %9s\n", p->n, name, layout_words(a, &s->layout), number_name(p->weights), s->capacity, s->served * output,
-           time_or_dash(b, s->sim.ttft.p50), time_or_dash(c, s->sim.ttft.p99), time_or_dash(d, s->sim.tpot.p99), or_dash(e, usd_mtok(p, output), "$%.3g"),
-           or_dash(f, wh_mtok(p, output), "%.0f Wh"));
+    printf("%4d x %-17.17s %-14s %-5s %9.4g %10.4g %9s %9s %9s %9s %9s\n", p->n, name, layout_words(a, &s->layout), number_name(p->weights), s->capacity, output_s(p),
+           time_or_dash(b, s->sim.ttft.p50), time_or_dash(c, s->sim.ttft.p99), time_or_dash(d, s->sim.tpot.p99), or_dash(e, usd_mtok(p), usd_mtok(p) < 1000 ? "$%.3g" : "$%.0f"),
+           or_dash(f, wh_mtok(p), "%.0f Wh"));
+}
+
+/* Why a device is no choice at this load; NULL: it is one. */
+static const char *unkept(const struct served_plan *p, const struct workload *w, char *out, size_t n)
+{
+    const struct serve_plan *s = &p->plan;
+    if (s->sim.n_too_long == s->sim.n_request)
+        return "no request has room there";
+    if (s->capacity <= 0)
+        return "not even a request that is alone keeps the targets there";
+    if (s->rate > s->capacity && !w->users)
+        return snprintf(out, n, "%.4g requests a second are more than keep the targets there", s->rate), out;
+    if (w->users && !serve_keeps(&s->sim))
+        return snprintf(out, n, "%.3g %% of what these users ask keeps the targets there", 100 * (double)s->sim.n_good / (double)s->sim.n_request), out;
+    return NULL;
+}
+
+static double too_long_share(const struct sim_result *r) { return r->n_request ? (double)r->n_too_long / (double)r->n_request : 0; }
+static double cut_share(const struct sim_result *r) { return r->n_done ? (double)r->n_cut / (double)r->n_done : 0; }
+
+/* Of those that were simulated: the least and the most of any device. */
+static void print_share(const struct served_plan *p, int n, double (*share)(const struct sim_result *r), const char *what)
+{
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < n; i++)
+        if (p[i].n)
+            least = fmin(least, 100 * share(&p[i].plan.sim)), most = fmax(most, 100 * share(&p[i].plan.sim));
+    if (!(most > 0))
+        return;
+    if (least < most)
+        printf("%.3g to ", least);
+    printf("%.3g %% of the %s\n", most, what);
 }
 
 void plan_serve_table(const struct served_plan *p, int n, const struct workload *w)
 {
-    double prompt, output;
-    workload_means(w, &prompt, &output);
+    char why[100];
     printf("%-24s %-14s %-5s %9s %10s %9s %9s %9s %9s %9s\n", "devices", "layout", "", "most/s", "tokens/s", "TTFT p50", "p99", "TPOT p99", "$/Mtok", "of energy");
-    int64_t n_long = 0, n_all = 0;
     for (int i = 0; i < n; i++) {
-        print_row(&p[i], output);
-        if (p[i].n && p[i].plan.capacity <= 0)
-            printf("%24s not even a request that is alone keeps the targets there\n", "");
-        else if (p[i].n && p[i].plan.rate > p[i].plan.capacity && !w->users)
-            printf("%24s %.4g requests a second are more than keep the targets there\n", "", p[i].plan.rate);
-        else if (p[i].n && w->users && !serve_keeps(&p[i].plan.sim))
-            printf("%24s %.3g %% of what these users ask keeps the targets there\n", "", 100 * (double)p[i].plan.sim.n_good / (double)p[i].plan.sim.n_request);
-        if (p[i].n)
-            n_long = p[i].plan.sim.n_too_long, n_all = p[i].plan.sim.n_request;
+        print_row(&p[i]);
+        const char *told = p[i].n ? unkept(&p[i], w, why, sizeof why) : NULL;
+        if (told)
+            printf("%24s %s\n", "", told);
     }
-    if (n_long)
-        printf("%.3g %% of the requests are longer than the model's positions or a replica's cache; they are refused, and not counted\n", 100 * (double)n_long / (double)n_all);
+    print_share(p, n, too_long_share, "requests are longer than the model's positions or a replica's cache; they are refused, and get no tokens");
+    print_share(p, n, cut_share, "answers end before their time, at the model's last position");
 }
 
 /* What whole deployments reached on such a device, by the fit to their tables: tokens a second of all; NAN: not to be said. */
@@ -141,8 +169,7 @@ static double deployments_reach(const struct served_plan *p, const struct plan_m
 {
     struct serve_model model;
     struct serve_rate r;
-    struct serve_load load = { .tpot = w->targets.tpot };
-    workload_means(w, &load.prompt, &load.output);
+    const struct serve_load load = { .tpot = w->targets.tpot, .prompt = p->plan.prompt, .output = p->plan.output };
     const double bits = p->bits > 0 ? p->bits : number_bits(p->weights);
     const struct serve_numbers n = { bits, p->compute, number_bytes(p->cache) };
     if (!strcmp(p->device.device.key, PLAN_HERE) || serve_model_of(&model, &m->config, NULL) < 0 || serve_rate(&r, &model, &p->device.device, p->n, &n, &load, NULL, &serve_fitted, NULL) < 0)
@@ -183,10 +210,8 @@ static json_t *spread_json(const struct spread *s)
 
 json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m, const struct workload *w)
 {
-    double prompt, output;
     const struct serve_plan *s = &p->plan;
     const struct device *d = &p->device.device;
-    workload_means(w, &prompt, &output);
     if (!p->n)
         return json_pack("{s:s, s:s, s:b, s:s}", "device", d->name, "key", d->key, "fits", 0, "why", p->none.msg);
     json_t *layout = json_pack("{s:i, s:i, s:i, s:i}", "tp", s->layout.tp, "pp", s->layout.pp, "ep", s->layout.ep, "dp", s->layout.dp);
@@ -194,12 +219,12 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
                                "all", s->memory.all);
     json_t *all = json_pack("{s:s, s:s, s:b, s:i, s:o, s:s, s:s, s:o, s:f, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "device", d->name, "key", d->key, "fits", 1, "devices", p->n, "layout", layout,
                             "weights", number_name(p->weights), "compute", number_name(p->compute), "memory", memory, "cache_tokens", s->cache_tokens, "slots", s->n_slot, "capacity_requests_per_s",
-                            s->capacity, "requests_per_s", s->rate, "output_tokens_per_s", s->served * output, "good_share", s->sim.n_request ? (double)s->sim.n_good / (double)s->sim.n_request : 0,
+                            s->capacity, "requests_per_s", s->rate, "output_tokens_per_s", output_s(p), "good_share", s->sim.n_request ? (double)s->sim.n_good / (double)s->sim.n_request : 0,
                             "mean_running", s->sim.mean_running, "step_seconds", s->step_seconds);
-    json_object_set_new(all, "too_long_share", json_real(s->sim.n_request ? (double)s->sim.n_too_long / (double)s->sim.n_request : 0));
+    json_object_set_new(all, "too_long_share", json_real(too_long_share(&s->sim))), json_object_set_new(all, "cut_share", json_real(cut_share(&s->sim)));
     json_object_set_new(all, "ttft_seconds", spread_json(&s->sim.ttft)), json_object_set_new(all, "tpot_seconds", spread_json(&s->sim.tpot));
     json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));
-    json_object_set_new(all, "usd_per_million_output_tokens", tree_number(usd_mtok(p, output))), json_object_set_new(all, "wh_per_million_output_tokens", tree_number(wh_mtok(p, output)));
+    json_object_set_new(all, "usd_per_million_output_tokens", tree_number(usd_mtok(p))), json_object_set_new(all, "wh_per_million_output_tokens", tree_number(wh_mtok(p)));
     json_object_set_new(all, "usd_per_hour", d->price > 0 ? json_real(p->n * d->price) : json_null()), json_object_set_new(all, "price_date", d->price_date ? json_string(d->price_date) : json_null());
     json_object_set_new(all, "deployments_reach_tokens_per_s", tree_number(deployments_reach(p, m, w)));
     json_object_set_new(all, "fitted", d->fitted ? json_string(d->fitted) : json_null());

@@ -14,6 +14,8 @@ int plan_of_serving(const struct plan_model *m, const struct plan_options *o, st
 
 /* Plans of all --device.  What does not fit is no error here but of that plan. */
 int plan_serve_devices(struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err);
+/* Tokens that a request gets on average, with none for those that are refused. */
+double plan_serve_output(const struct serve_plan *s);
 struct json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m, const struct workload *w);
 struct json_t *plan_workload_json(const struct workload *w, const struct plan_options *o);
 void plan_serve_table(const struct served_plan *p, int n, const struct workload *w);

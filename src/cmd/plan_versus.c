@@ -110,6 +110,15 @@ static int gather(struct versus *v, struct err *err)
 
 /* ---- what it comes to ---- */
 
+/* Of the k-th option: what a device has no room for gets no tokens. */
+static struct deploy_work work_of(const struct versus *v, int k)
+{
+    struct deploy_work w = v->work;
+    if (k < v->o->device.n && v->plan[k].n)
+        w.output = plan_serve_output(&v->plan[k].plan);
+    return w;
+}
+
 static int cheapest(const struct versus *v, double rate)
 {
     int best = 0;
@@ -208,7 +217,8 @@ static void print_all(const struct versus *v)
     print_loads(v);
     for (int i = 0; i < v->n; i++)
         if (isfinite(v->d[i].capacity) && v->d[i].capacity > 0) {
-            const struct deploy_cost x = deploy_cost(&v->d[i], &v->work, v->d[i].capacity);
+            const struct deploy_work w = work_of(v, i);
+            const struct deploy_cost x = deploy_cost(&v->d[i], &w, v->d[i].capacity);
             printf("%s, full at %s: %s a million output tokens, most of it %s%s\n", v->d[i].name, rate_words(c, v->d[i].capacity), plan_dollars(a, x.usd_output_mtok), dominates(&x), energy_words(b, x.wh_output_mtok));
         }
     for (int i = v->n; i-- > 0;)
@@ -232,10 +242,11 @@ static json_t *full_json(const struct deployment *d, const struct deploy_work *w
 
 static json_t *option_json(const struct versus *v, int k)
 {
+    const struct deploy_work w = work_of(v, k);
     json_t *cost = json_array();
     for (int i = 0; i < POINTS; i++)
         json_array_append_new(cost, tree_number(MONTH_HOURS * deploy_cost(&v->d[k], &v->work, load_at(v, i)).usd_hour));
-    return json_pack("{s:s, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "name", v->d[k].name, "source", v->source[k], "full", full_json(&v->d[k], &v->work), "capacity_requests_per_s", tree_number(v->d[k].capacity), "usd_per_hour", v->d[k].usd_hour, "usd_bought",
+    return json_pack("{s:s, s:s?, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:o}", "name", v->d[k].name, "source", v->source[k], "full", full_json(&v->d[k], &w), "capacity_requests_per_s", tree_number(v->d[k].capacity), "usd_per_hour", v->d[k].usd_hour, "usd_bought",
                      v->d[k].usd_unit, "usd_per_million_input", v->d[k].usd_input, "usd_per_million_output", v->d[k].usd_output, "watts", v->d[k].watts_busy, "usd_per_month", cost);
 }
 

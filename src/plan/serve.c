@@ -9,6 +9,7 @@
 #define SEARCHES 16              /* simulations for a capacity, which is then known to half a percent */
 #define LEAST_RATE 1e-3          /* what is simulated where no load keeps the targets: requests that are alone */
 #define SERVE_STAGES 16          /* of a pipeline that are tried */
+#define REPLICAS_COUNTED 1e6     /* at most */
 #define NO_LIMIT 0.5             /* a stretch that is none (infer/pace.h) */
 
 /* ---- time ---- */
@@ -50,6 +51,9 @@ bool serve_keeps(const struct sim_result *r)
 
 static bool has_targets(const struct targets *t) { return t->ttft > 0 || t->tpot > 0 || t->e2e > 0; }
 
+/* Requests a second, with those that are refused, as loads have them. */
+static double asked_s(const struct sim_result *r) { return r->seconds > 0 ? (double)(r->n_done + r->n_too_long) / r->seconds : 0; }
+
 /* As fast as it can: all requests there at once. */
 static int offline_rate(double *rate, const struct workload *w, const struct sim_limits *l, const struct sim_cost *cost, struct err *err)
 {
@@ -59,7 +63,7 @@ static int offline_rate(double *rate, const struct workload *w, const struct sim
     all.at_once = true, all.users = 0, all.trace_times = false, all.targets = (struct targets){ 0 };
     open.n_queue = -1;
     TRY(simulate(&r, &all, &open, cost, err));
-    *rate = r.n_done > 0 && r.seconds > 0 ? r.request_s : 0;
+    *rate = r.n_done > 0 ? asked_s(&r) : 0;
     return 0;
 }
 
@@ -144,19 +148,20 @@ struct engine { const struct priced *p; struct priced *own; struct engine_time t
 static int engine_open(struct engine *e, struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err)
 {
     const struct price_opts po = { .layout = o->layout, .weights = o->weights, .bits = bits_of(o), .compute = o->compute, .cache = o->cache, .host = o->host };
-    double prompt, output;
     *out = (struct serve_plan){ .layout = o->layout };
     e->own = NULL;
     if (!o->priced)
         TRY(priced_new(&e->own, c, &po, d, err));
     e->p = o->priced ? o->priced : e->own;
     e->time = (struct engine_time){ e->p }, e->cost = (struct sim_cost){ &e->time, decode_seconds, mixed_seconds };
-    workload_means(w, &prompt, &output);
     out->memory = memory_of(e->p, d, o);
-    const double text = prompt + output;
+    out->fits = workload_means_within(w, config_ctx_max(c), INFINITY, &out->prompt, &out->output);
+    double text = fmax(1, out->prompt + out->output);
     out->cache_tokens = text * fmax(0, out->memory.cache) / priced_cache_bytes(e->p, text);      /* of texts of the mean length, where windows close */
     if (o->cache_tokens > 0)
         out->cache_tokens = fmin(out->cache_tokens, o->cache_tokens);
+    out->fits = workload_means_within(w, config_ctx_max(c), out->cache_tokens, &out->prompt, &out->output);
+    text = fmax(1, out->prompt + out->output);
     out->n_slot = o->n_slot > 0 ? o->n_slot : (int)fmax(1, fmin(fmin(SERVE_SLOTS, o->step_tokens), 2 * out->cache_tokens / text));      /* texts under way are shorter than they will be */
     return 0;
 }
@@ -176,17 +181,15 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     const int dp = out->layout.dp;
     const struct sim_limits l = limits_of(out, c, o);
     struct workload share = share_of(w, o, dp);
-    double prompt, output;
     out->capacity *= dp;
     share.rate = w->rate > 0 ? w->rate / dp : out->capacity > 0 ? out->capacity / dp : LEAST_RATE;
     if (share.n < share.users)
         return ERR(err, USAGE, "%lld requests of %d users of a replica, expected one of each at least (--requests)", (long long)share.n, share.users);
     TRY(simulate(&out->sim, &share, &l, &e->cost, err));
     const double replicas = share.users > 0 ? (double)w->users / share.users : dp;       /* as many as are full, where users are not a multiple */
-    out->rate = share.users > 0 || share.at_once ? out->sim.request_s * replicas : share.rate * dp;
-    out->served = out->rate > out->capacity ? fmin(out->rate, out->sim.request_s * replicas) : out->rate;
-    workload_means(w, &prompt, &output);
-    out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = prompt + output / 2 };
+    out->rate = share.users > 0 || share.at_once ? asked_s(&out->sim) * replicas : share.rate * dp;
+    out->served = out->rate > out->capacity ? fmin(out->rate, asked_s(&out->sim) * replicas) : out->rate;
+    out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = fmax(1, out->prompt + out->output / 2) };
     out->step_seconds = priced_seconds(e->p, &out->step);
     out->n_row = priced_rows(e->p, &out->step, out->row, SERVE_ROWS);
     for (int i = 0; i < out->n_row; i++)
@@ -226,7 +229,7 @@ static double score_of(const struct search *s, struct serve_plan *p)
     if (s->o->n > 0)
         p->layout.dp = s->o->n / size;
     else
-        p->layout.dp = s->w->rate > 0 && p->capacity > 0 ? (int)fmin(1e6, ceil(s->w->rate / p->capacity)) : 1;
+        p->layout.dp = s->w->rate > 0 && p->capacity > 0 ? (int)fmin(REPLICAS_COUNTED, ceil(s->w->rate / p->capacity)) : 1;
     if (s->o->n > 0)
         return p->capacity * p->layout.dp;
     return p->capacity <= 0 ? 0 : s->w->rate > 0 ? 1.0 / (p->layout.dp * size) : p->capacity / size;
@@ -271,6 +274,14 @@ static int nothing_fits(const struct search *s, struct err *err)
     return ERR(err, USAGE, "%d devices are not whole replicas of any layout that is possible for this model", s->o->n);
 }
 
+static int too_many(const struct layout *l, const struct device *d, const struct workload *w, const struct serve_opts *given, struct err *err)
+{
+    const int size = l->tp * l->pp;
+    if (given->n > 0)
+        return ERR(err, RANGE, "%d devices are %d replicas of %d %s, expected at most %d", given->n, l->dp, size, d->name, SERVE_REPLICAS);
+    return ERR(err, NOFIT, "%g requests a second take %d replicas of %d %s%s, expected at most %d", w->rate, l->dp, size, d->name, l->dp < REPLICAS_COUNTED ? "" : " or more", SERVE_REPLICAS);
+}
+
 int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *given, struct err *err)
 {
     struct serve_opts o;
@@ -285,7 +296,7 @@ int serve_plan(struct serve_plan *out, const struct config *c, const struct devi
     if (!s.best.layout.tp)
         return nothing_fits(&s, err);
     if (s.best.layout.dp > SERVE_REPLICAS)
-        return ERR(err, RANGE, "%g requests a second take %d replicas of %d %s, expected at most %d", w->rate, s.best.layout.dp, s.best.layout.tp * s.best.layout.pp, d->name, SERVE_REPLICAS);
+        return too_many(&s.best.layout, d, w, given, err);
     o = *given, o.layout = s.best.layout;
     defaults(&o, &o);
     TRY(engine_open(&e, out, c, d, w, &o, err));

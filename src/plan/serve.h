@@ -37,9 +37,11 @@ struct serve_plan {
     struct serve_memory memory;
     double cache_tokens;         /* of a replica */
     int n_slot;                  /* of a replica */
-    double capacity;             /* requests a second of all replicas that keep the targets; where there are no targets: as fast as it can */
+    double capacity;             /* requests a second of all replicas that keep the targets, with those that are refused; where there are no targets: as fast as it can */
     double rate;                 /* that the simulation is of, of all replicas; of a closed loop what came about */
     double served;               /* of that, a second; less where it is more than capacity */
+    double prompt, output;       /* tokens of a request that has room, on average */
+    double fits;                 /* share of all that these are; the others are refused */
     struct sim_result sim;       /* of one replica */
     struct step_load step;       /* of the texts that are under way on average, each half way through its answer */
     double step_seconds, bound;  /* of that; and of its roofline */
@@ -47,7 +49,8 @@ struct serve_plan {
 };
 
 /* The layout of o->n devices that serves most within w's targets; among equals the one of fewest devices a replica.  w's rate: the load that is simulated; 0: the
- * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: more than SERVE_REPLICAS.  ERR_NOFIT: no layout fits, with how much the best misses.
+ * capacity.  ERR_USAGE: an impossible layout.  ERR_RANGE: o->n makes more than SERVE_REPLICAS.  ERR_NOFIT: no layout fits, with how much the best misses; or
+ * so many replicas are not enough for the rate.
  * ERR_NOMEM: none to plan with. */
 int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *o, struct err *err);
 /* One layout (o->layout, all of it), as above. */

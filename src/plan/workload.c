@@ -141,6 +141,25 @@ struct request workload_request(const struct workload *w, int64_t i)
     return r;
 }
 
+double workload_means_within(const struct workload *w, int ctx, double tokens, double *prompt, double *output)
+{
+    const int64_t n = w->trace ? w->n_trace : WORKLOAD_LOOKED;
+    int64_t within = 0, whole = 0;
+    double in = 0, out = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const struct request r = w->trace ? (struct request){ .prompt = w->trace[i].input, .output = w->trace[i].output } : workload_request(w, i);
+        const int64_t all = r.prompt + (int64_t)r.output, room = all < ctx ? all : ctx, answer = r.output < ctx - r.prompt + 1 ? r.output : ctx - r.prompt + 1;
+        if (r.prompt > ctx || (double)room > tokens)
+            continue;
+        within++, whole += answer == r.output, in += r.prompt, out += (double)answer;
+    }
+    if (whole == n)
+        workload_means(w, prompt, output);
+    else
+        *prompt = within ? in / (double)within : 0, *output = within ? out / (double)within : 0;
+    return (double)within / (double)n;
+}
+
 void workload_times_init(struct workload_times *t, const struct workload *w)
 {
     *t = (struct workload_times){ .w = w };

@@ -50,6 +50,10 @@ struct request workload_request(const struct workload *w, int64_t i);
 double lengths_mean(const struct lengths *l);
 /* Of one request, on average: tokens of prompts and of answers. */
 void workload_means(const struct workload *w, double *prompt, double *output);
+/* The same of those that have room in ctx positions and so many tokens of cache (a prompt at least, answers up to the last position), and which share of all that is: exactly that of
+ * workload_means() where all have, else of a trace's rows or of the first WORKLOAD_LOOKED requests.  0: none has, and both are 0. */
+#define WORKLOAD_LOOKED 20000
+double workload_means_within(const struct workload *w, int ctx, double tokens, double *prompt, double *output);
 
 /* When they come, one after the other, in an open loop. */
 struct workload_times { const struct workload *w; struct arrivals a; int64_t i; };

@@ -57,6 +57,47 @@ static void a_layout_that_cannot_be_is_an_error(void **state)
     assert_non_null(strstr(err.msg, "8 devices are not replicas of tp 3"));
 }
 
+static void more_replicas_than_are_planned_for_do_not_fit_a_rate_and_are_no_number(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-8b");
+    const struct workload much = work(1e8), w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p;
+    assert_int_equal(serve_plan(&p, &c, device("h100"), &much, &o, &err), ERR_NOFIT);
+    assert_non_null(strstr(err.msg, "1e+08 requests a second take 1000000 replicas of 1 H100 SXM or more"));
+    o.n = 2 * SERVE_REPLICAS;
+    assert_int_equal(serve_plan(&p, &c, device("h100"), &w, &o, &err), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "32768 devices are 32768 replicas"));
+}
+
+/* Every second one has no room: as much of the others is served, of twice as many that come, and tokens are those that were made. */
+static void requests_without_room_take_nothing_and_get_nothing(void **state)
+{
+    (void)state;
+    static const struct trace_row row[] = { { .input = 1000, .output = 100 }, { .input = 9000, .output = 100 } };
+    const struct config c = model("llama-3-8b");         /* 8,192 positions */
+    const struct workload alone = work(0);
+    struct workload mixed = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p, of_alone;
+    mixed.trace = row, mixed.n_trace = 2, o.n = 1, o.n_simulated = 4000;
+    OK(serve_plan(&of_alone, &c, device("h100"), &alone, &o, &err));
+    assert_true(of_alone.fits == 1 && of_alone.prompt == 1000 && of_alone.output == 100);
+    OK(serve_plan(&p, &c, device("h100"), &mixed, &o, &err));
+    assert_true(p.fits == 0.5 && p.prompt == 1000 && p.output == 100);
+    assert_int_equal(p.n_slot, of_alone.n_slot);
+    assert_true(fabs(p.capacity / (2 * of_alone.capacity) - 1) < 0.05);
+    assert_true(p.step.decode_keys == of_alone.step.decode_keys);
+    const struct targets none = { 0 };
+    mixed.targets = none;                                /* as fast as it can */
+    struct workload fast = alone;
+    fast.targets = none;
+    OK(serve_plan(&of_alone, &c, device("h100"), &fast, &o, &err));
+    OK(serve_plan(&p, &c, device("h100"), &mixed, &o, &err));
+    assert_true(fabs(p.capacity / (2 * of_alone.capacity) - 1) < 0.1);
+}
+
 static void replicas_share_a_trace(void **state)
 {
     (void)state;
@@ -200,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_that_fits_nowhere_says_by_how_much),
         cmocka_unit_test(a_layout_that_cannot_be_is_an_error),
+        cmocka_unit_test(more_replicas_than_are_planned_for_do_not_fit_a_rate_and_are_no_number), cmocka_unit_test(requests_without_room_take_nothing_and_get_nothing),
         cmocka_unit_test(replicas_share_a_trace), cmocka_unit_test(users_are_no_more_than_there_are), cmocka_unit_test(replicas_share_the_load),
         cmocka_unit_test(a_load_takes_as_many_devices_as_it_needs),
         cmocka_unit_test(faster_memory_and_looser_targets_never_serve_less),

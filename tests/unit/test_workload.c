@@ -68,6 +68,25 @@ static void lengths_have_their_mean_and_stay_where_they_belong(void **state)
     assert_float_equal(lengths_mean(&w.output), 8.5, 1e-12);
 }
 
+static void means_of_what_has_room_leave_out_the_rest_and_cut_answers(void **state)
+{
+    (void)state;
+    static const struct trace_row row[] = { { .input = 10, .output = 5 }, { .input = 30, .output = 5 }, { .input = 18, .output = 8 }, { .input = 21, .output = 1 } };
+    struct workload w = { .trace = row, .n_trace = 4, .rate = 1 };
+    double prompt, output;
+    assert_true(workload_means_within(&w, 100, 100, &prompt, &output) == 1 && prompt == 79 / 4. && output == 19 / 4.);
+    assert_true(workload_means_within(&w, 20, 100, &prompt, &output) == 0.5 && prompt == 14 && output == 4);      /* 10 + 5; 18 + 8 makes 3, the last of which no position keeps */
+    assert_true(workload_means_within(&w, 20, 19, &prompt, &output) == 0.25 && prompt == 10 && output == 5);
+    assert_true(workload_means_within(&w, 9, 100, &prompt, &output) == 0 && prompt == 0 && output == 0);
+    struct workload chat;
+    double all_prompt, all_output;
+    OK(workload_find(&chat, "chat", &err));
+    workload_means(&chat, &all_prompt, &all_output);
+    assert_true(workload_means_within(&chat, 1 << 20, INFINITY, &prompt, &output) == 1 && prompt == all_prompt && output == all_output);
+    const double share = workload_means_within(&chat, 4096, INFINITY, &prompt, &output);
+    assert_true(share > 0.9 && share < 1 && prompt < all_prompt && prompt > all_prompt / 2);
+}
+
 /* Means of the published traces (tools/trace_lengths.py), which the line through their shares keeps within 5 %. */
 static void presets_have_the_means_of_their_traces(void **state)
 {
@@ -252,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths_are_read_or_what_is_expected_is_said), cmocka_unit_test(lengths_have_their_mean_and_stay_where_they_belong), cmocka_unit_test(presets_have_the_means_of_their_traces),
+        cmocka_unit_test(means_of_what_has_room_leave_out_the_rest_and_cut_answers),
         cmocka_unit_test(prefixes_are_shared_by_so_many_and_leave_a_token), cmocka_unit_test(a_trace_keeps_its_rows_and_goes_round), cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(percentiles_are_within_a_thousandth), cmocka_unit_test(a_run_of_values_counts_as_they_do), cmocka_unit_test(recorded_answers_are_a_trace),
     };
