@@ -1,6 +1,7 @@
 /* cmd_plan.c - what it will take, before it is bought. */
 #include <jansson.h>
 #include "cmd/cmd.h"
+#include "cmd/option_modes.h"
 #include "cmd/plan_check.h"
 #include "cmd/plan_lists.h"
 #include "cmd/plan_model.h"
@@ -15,21 +16,40 @@ static struct plan_options o = {
     .workload = "chat", .ttft_s = 2, .tpot_s = 0.1, .life_years = 4, .idle = 0.3, .tokens = 1e9, .batch_tokens = 4e6, .imbalance = 1, .launch_s = -1,
 };
 
+/* ---- which options belong together ---- */
+
+enum { CHECK = 1, DEVICES = 2, MODELS = 4, FACTS = 8, SERVE = 16, VERSUS = 32, TRAIN = 64, SERVED = SERVE | VERSUS, PLANNED_FOR = SERVED | TRAIN };
+static const char *const mode_word[] = { "--check", "--devices", "--models", "MODEL alone", "MODEL with --device", "--versus", "--train" };
+static const struct option_use uses[] = {
+    { "device", PLANNED_FOR }, { "weights", PLANNED_FOR }, { "weight-bits", PLANNED_FOR }, { "price", PLANNED_FOR }, { "watts", PLANNED_FOR }, { "network", PLANNED_FOR },
+    { "bandwidth-times", PLANNED_FOR }, { "peak-times", PLANNED_FOR }, { "memory-times", PLANNED_FOR }, { "explain", PLANNED_FOR },
+    { "workload", SERVED }, { "prompt", SERVED }, { "output", SERVED }, { "rate", SERVED }, { "users", SERVED }, { "think", SERVED }, { "ttft", SERVED }, { "tpot", SERVED }, { "e2e", SERVED },
+    { "requests", SERVED }, { "seed", SERVED }, { "kv", SERVED }, { "tp", SERVED }, { "pp", SERVED }, { "ep", SERVED }, { "parallel", SERVED }, { "step-tokens", SERVED }, { "host", SERVED },
+    { "idle", SERVED }, { "versus", VERSUS }, { "api", VERSUS }, { "life", VERSUS }, { "kwh", VERSUS }, { "html", VERSUS },
+    { "train", TRAIN }, { "tokens", TRAIN }, { "batch-tokens", TRAIN }, { "ctx", TRAIN }, { "lora-rank", TRAIN }, { "gradient-bytes", TRAIN }, { "imbalance", TRAIN }, { "hide-experts", TRAIN },
+    { "launch", TRAIN },
+};
+
+static int check_options(int n_args, struct err *err)
+{
+    if (check + devices + models + (n_args > 0) != 1)
+        return ERR(err, USAGE, "expected one of MODEL, --check, --devices and --models");
+    if (n_args && o.train && o.versus)
+        return ERR(err, USAGE, "expected one of --train and --versus");
+    const unsigned mode = check ? CHECK : devices ? DEVICES : models ? MODELS : o.train ? TRAIN : o.versus ? VERSUS : o.device.n ? SERVE : FACTS;
+    return option_modes_check(uses, sizeof uses / sizeof *uses, mode_word, sizeof mode_word / sizeof *mode_word, mode, err);
+}
+
 static int run_plan(const char *const *args, int n_args, struct err *err)
 {
     static struct plan_model m;              /* a configuration is large */
-    if (check + devices + models + (n_args > 0) != 1)
-        return ERR(err, USAGE, "expected one of MODEL, --check, --devices and --models");
+    TRY(check_options(n_args, err));
     if (check)
         return plan_check(err);
     if (devices)
         return plan_list_devices(err);
     if (models)
         return plan_list_models(err);
-    if (o.train && o.versus)
-        return ERR(err, USAGE, "expected one of --train and --versus");
-    if (o.html && !o.versus)
-        return ERR(err, USAGE, "--html is of --versus, which is missing");
     TRY(plan_model_open(&m, args[0], err));
     if (o.train && !o.device.n)
         return ERR(err, USAGE, "--train is of --device, which is missing: NAME[:COUNT], such as h100:8 (lathe plan --devices)");
@@ -79,7 +99,7 @@ static const struct opt opts[] = {
     { OPT_LIST, "api", &o.api, "<[name=]in:out>", "--versus: dollars for a million tokens; may be given again; otherwise a usual price for a model of this size", 0, 0 },
     { OPT_FLOAT, "life", &o.life_years, "<years>", "--versus: that a bought device serves", 0.1, 100 },
     { OPT_FLOAT, "kwh", &o.kwh, "<usd>", "--versus: price of energy, for bought ones", 0, 100 },
-    { OPT_FLOAT, "idle", &o.idle, "<share>", "watts of a device that waits, of those of one that works", 0, 1 },
+    { OPT_FLOAT, "idle", &o.idle, "<share>", "watts of a device that waits, as a share of those of one that works", 0, 1 },
     { OPT_STR, "html", &o.html, "<file>", "--versus: also as a page, with the costs over load as a picture", 0, 0 },
     { OPT_FLAG, "explain", &o.explain, NULL, "also what the figures are made of", 0, 0 },
     { OPT_FLAG, "train", &o.train, NULL, "what it takes to train it on these devices", 0, 0 },

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/cmd.h"
 #include "load/trace.h"
 #include "plan/recorded.h"
 #include "plan/serve.h"
@@ -53,6 +54,16 @@ static int from_trace(struct workload *w, struct trace_row **rows, const struct 
     return 0;
 }
 
+/* What would be passed over. */
+static int check_load(const struct workload *w, const struct plan_options *o, struct err *err)
+{
+    if (o->users > 0 && o->rate > 0)
+        return ERR(err, USAGE, "expected one of --rate and --users: users who wait for their answers make their own rate");
+    if (w->at_once && o->rate > 0)
+        return ERR(err, USAGE, "--rate: the requests of --workload %s all come at once; others of such lengths are --workload chat --prompt TOKENS --output TOKENS", o->workload);
+    return o->users <= 0 && o->think_s > 0 ? ERR(err, USAGE, "--think is of --users, which is missing") : 0;
+}
+
 int plan_workload(struct workload *w, struct trace_row **rows, const struct plan_options *o, struct err *err)
 {
     *rows = NULL, *w = (struct workload){ 0 };
@@ -69,10 +80,10 @@ int plan_workload(struct workload *w, struct trace_row **rows, const struct plan
         return err_context(err, "--output");
     if (!file || o->users > 0)
         w->rate = o->rate;
-    if (o->users > 0 && o->rate > 0)
-        return ERR(err, USAGE, "expected one of --rate and --users: users who wait for their answers make their own rate");
+    TRY(check_load(w, o, err));
     w->users = (int)o->users, w->think = o->think_s, w->way = WAY, w->seed = (uint64_t)o->seed;
-    w->targets = (struct targets){ o->ttft_s, o->tpot_s, o->e2e_s };
+    /* A whole answer that is wanted sooner than a first token usually is, says when that is to be there. */
+    w->targets = (struct targets){ o->e2e_s > 0 && !cmd_given("ttft") ? fmin(o->ttft_s, o->e2e_s) : o->ttft_s, o->tpot_s, o->e2e_s };
     return 0;
 }
 
@@ -87,15 +98,16 @@ void plan_workload_print(const struct workload *w, const struct plan_options *o)
         printf("; %d user%s", w->users, w->users > 1 ? "s" : "");
     else if (w->rate > 0)
         printf("; %.4g requests a second", w->rate);
-    if (o->ttft_s > 0 || o->tpot_s > 0 || o->e2e_s > 0) {
+    const struct targets *t = &w->targets;
+    if (t->ttft > 0 || t->tpot > 0 || t->e2e > 0) {
         char a[32];
         printf("; %.0f %% within", 100 * SERVE_GOOD);
-        if (o->ttft_s > 0)
-            printf(" %s to the first token", fmt_seconds_fine(a, o->ttft_s));
-        if (o->tpot_s > 0)
-            printf("%s %s a token", o->ttft_s > 0 ? "," : "", fmt_seconds_fine(a, o->tpot_s));
-        if (o->e2e_s > 0)
-            printf("%s %s in all", o->ttft_s > 0 || o->tpot_s > 0 ? "," : "", fmt_seconds_fine(a, o->e2e_s));
+        if (t->ttft > 0)
+            printf(" %s to the first token", fmt_seconds_fine(a, t->ttft));
+        if (t->tpot > 0)
+            printf("%s %s a token", t->ttft > 0 ? "," : "", fmt_seconds_fine(a, t->tpot));
+        if (t->e2e > 0)
+            printf("%s %s in all", t->ttft > 0 || t->tpot > 0 ? "," : "", fmt_seconds_fine(a, t->e2e));
     }
     printf("\n");
     if (w->source)

@@ -112,9 +112,10 @@ function plan_request() {
     if (how.value) d[how.value] = Number(price.value);
     return d;
   });
-  if ($('plan-api').value === 'own') q.api = [{ name: 'API (my price)', input: number('plan-api-in'), output: number('plan-api-out') }];
-  q.life = number('plan-life'), q.kwh = number('plan-kwh'), q.idle = number('plan-idle') / 100;
+  q.idle = number('plan-idle') / 100;
   q.versus = !plan_unpriced(q).length;
+  if (q.versus) q.life = number('plan-life'), q.kwh = number('plan-kwh');
+  if (q.versus && $('plan-api').value === 'own') q.api = [{ name: 'API (my price)', input: number('plan-api-in'), output: number('plan-api-out') }];
   return q;
 }
 /* Devices that nobody has said a price of. */
