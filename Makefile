@@ -149,11 +149,11 @@ $B/bench/%: $B/bench/%.o $B/liblathe.a
 
 # The emulator of gfx942 decodes by LLVM; without its headers the test says so and skips.
 ifneq ($(wildcard /usr/lib/llvm-19/include/llvm-c/Disassembler.h),)
-EMU942 := test_gpu_gfx942 test_gpu_cdna3 test_exec
+EMU942 := test_gpu_gfx942 test_gpu_cdna3 test_exec test_gpu_moe
 $(EMU942:%=$B/tests/unit/%.o): CPPFLAGS += -DHAVE_LLVM_19 -isystem /usr/lib/llvm-19/include
 $(EMU942:%=$B/unit/%): LDLIBS += -L/usr/lib/llvm-19/lib -lLLVM-19
 endif
-$B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o: CPPFLAGS += -Wno-psabi
+$B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o $B/tests/unit/test_gpu_moe.o: CPPFLAGS += -Wno-psabi
 # A program that is carried to machines with a GPU and nothing else: the C library is all it needs.
 $B/bench/gpu: $B/bench/gpu.o $B/lib/mem.o $B/liblathe.a
 	@mkdir -p $(@D)

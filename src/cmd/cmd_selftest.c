@@ -68,7 +68,7 @@ static int write_json(const struct gpu_facts *f, struct report *r, int n_bad, st
 static int run(const char *const *args, int n_args, struct err *err)
 {
     (void)args, (void)n_args;
-    static const int parts[] = { GPU_CHECK_SMALL | GPU_CHECK_LARGE | GPU_TIME_COPY | GPU_TIME_LAUNCH | GPU_TIME_KERNELS, GPU_CHECK_SMALL | GPU_CHECK_LARGE,
+    static const int parts[] = { GPU_CHECK_SMALL | GPU_CHECK_LARGE | GPU_CHECK_MOE | GPU_TIME_COPY | GPU_TIME_LAUNCH | GPU_TIME_KERNELS, GPU_CHECK_SMALL | GPU_CHECK_LARGE | GPU_CHECK_MOE,
                                  GPU_TIME_COPY | GPU_TIME_LAUNCH | GPU_TIME_KERNELS };
     struct gpu *g;
     TRY(gpu_open(&g, device, err));

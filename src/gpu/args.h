@@ -10,6 +10,7 @@ typedef uint8_t u8;
 typedef int8_t i8;
 typedef uint16_t u16;
 typedef uint32_t u32;
+typedef uint64_t u64;
 #define DK_GLOBAL
 #endif
 #define GLOBAL(T) DK_GLOBAL T *
@@ -128,4 +129,39 @@ struct attn_sm80_args {
 #define ATTN_SM90_64_SHARED ((ATTN_SM90_64_QUERIES + 4 * ATTN_SM90_64_KEYS) * 128 + 8 + 2 * 32 + 1024)
 #define ATTN_SM80_128_SHARED ((128 + 2 * 32) * 256)
 #define ATTN_SM80_64_SHARED ((128 + 2 * 64) * 128)
+
+/* ---- mixtures of experts (gpu/kern/moe*.c) ---- */
+
+#define GPU_EXPERTS_MAX 512
+#define GPU_EXPERT_GROUPS_MAX 32
+/* nn/op_moe.c's route: probs[T][E] = softmax or sigmoid of the logits (may be NULL), expert[T][k] the chosen ones ascending, gate[T][k].  Chosen are the
+ * k largest of probs + correction ([E] or NULL), lowest first among equals, of the n_group_chosen groups only whose group_best (1 or 2; 0: no groups)
+ * largest sum to most.  E <= GPU_EXPERTS_MAX, 1 <= k <= E, n_group <= GPU_EXPERT_GROUPS_MAX.  A wave a token: grid ceil(T / waves of the block). */
+struct moe_route_args {
+    GLOBAL(float) probs; GLOBAL(int) expert; GLOBAL(float) gate; GLOBAL(const float) logits; GLOBAL(const float) correction;
+    int T, E, k, sigmoid, norm_topk, n_group, n_group_chosen, group_best; float scale;
+};
+/* The T*k pairs of a token and an expert, sorted by expert, tokens ascending: start[E + 1] the first row of each, row[i] the token of sorted row i,
+ * slot[T][k] where a token's went, sorted_gate[i] its gate (may be NULL).  T * k < 2^24.  A wave an expert: grid ceil(E / waves of the block). */
+struct moe_sort_args {
+    GLOBAL(int) start; GLOBAL(int) row; GLOBAL(int) slot; GLOBAL(float) sorted_gate; GLOBAL(const int) expert; GLOBAL(const float) gate; int T, E, k;
+};
+/* tile[n_tile][4]: expert, first sorted row, rows (at most size, 0: none), 0, experts ascending; what a block of the products takes.
+ * n_tile: GPU_MOE_TILES(T * k, E, size) hold all.  One block. */
+#define GPU_MOE_TILES(rows, E, size) (((rows) + ((rows) < (E) ? (rows) : (E)) * ((size) - 1)) / (size))
+struct moe_tiles_args { GLOBAL(int) tile; GLOBAL(const int) start; int E, size, n_tile; };
+/* Sorted rows by their experts' weights: y[i] = bias[e] + x[row[i]] * w[e][N][K]^T; row NULL: x[i].  act: N = 2F, y[i][F] = silu(gate half) * other half
+ * * gate[i] (may be NULL).  Weights as of gemv (rows of all experts one after the other), tile as of moe_tiles.
+ * moe_gemv_TYPE_M: size M; grid ceil(N / (waves * GPU_GEMV_ROWS(M))), n_tile.  moe_gemm_TYPE: size GPU_MOE_ROWS; grid ceil(N / GPU_MOE_COLS), n_tile;
+ * K a multiple of 8 (quantised: 32); x is rounded to bf16 (quantised: int8 rows xq, xds of quantize_a8). */
+#define GPU_MOE_ROWS 64
+#define GPU_MOE_COLS 128
+struct moe_product_args {
+    GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const i8) xq; GLOBAL(const float) xds; GLOBAL(const void) w; GLOBAL(const u16) scale;
+    GLOBAL(const float) bias; GLOBAL(const float) gate; GLOBAL(const int) tile; GLOBAL(const int) row; long ld_y, ld_x; int N, K, act;
+};
+/* y[t][C] = add[t] + sum over j of gate[slot[t][j]] * x[slot[t][j]], j ascending; add, gate may be NULL.  C a multiple of 4.  A thread four columns. */
+struct moe_combine_args {
+    GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) add; GLOBAL(const float) gate; GLOBAL(const int) slot; long ld_y, ld_x, ld_add; int T, k, C;
+};
 #endif

@@ -42,7 +42,7 @@ static struct {
     struct ptx_code *code;
     int n_code, n_reg, n_symbol, n_label, n_block;
     char (*names)[24];
-    struct { char name[96]; int64_t at; } symbol[64], label[1024];
+    struct { char name[96]; int64_t at; } symbol[64], label[4096];
     struct { uintptr_t begin, end; } block[256];
     int64_t shared_bytes, param_bytes;
     uint64_t *reg;
@@ -131,8 +131,8 @@ static int ptx_operand(struct ptx_code *c, char *s)
         return 0;
     }
     o->kind = PTX_IMM;
-    if (!strncmp(s, "0f", 2))
-        o->value = (int64_t)strtoul(s + 2, NULL, 16);
+    if (!strncmp(s, "0f", 2) || !strncmp(s, "0d", 2))
+        o->value = (int64_t)strtoull(s + 2, NULL, 16);
     else if (isdigit((unsigned char)*s) || *s == '-')
         o->value = strtoll(s, NULL, 0);
     else if (!ptx_symbol(s, &o->value))
@@ -321,6 +321,35 @@ static uint64_t ptx_cut(uint64_t v, int bits) { return bits >= 64 ? v : v & ((UI
 static int64_t ptx_signed(uint64_t v, int bits) { return bits >= 64 ? (int64_t)v : (int64_t)(v << (64 - bits)) >> (64 - bits); }
 static uint64_t ptx_widen(uint64_t v, struct ptx_type t) { return t.letter == 's' ? (uint64_t)ptx_signed(v, t.bits) : ptx_cut(v, t.bits); }
 
+static double ptx_double(uint64_t v)
+{
+    double d;
+    memcpy(&d, &v, 8);
+    return d;
+}
+static uint64_t ptx_double_bits(double d)
+{
+    uint64_t u;
+    memcpy(&u, &d, 8);
+    return u;
+}
+static uint64_t ptx_double_op(const struct ptx_code *c, uint64_t x, uint64_t y, uint64_t z)
+{
+    const double a = ptx_double(x), b = ptx_double(y);
+    switch (c->op) {
+    case PTX_add: return ptx_double_bits(a + b);
+    case PTX_sub: return ptx_double_bits(a - b);
+    case PTX_mul: return ptx_double_bits(a * b);
+    case PTX_fma: return ptx_double_bits(fma(a, b, ptx_double(z)));
+    case PTX_neg: return ptx_double_bits(-a);
+    case PTX_abs: return ptx_double_bits(fabs(a));
+    case PTX_min: return ptx_double_bits(fmin(a, b));
+    case PTX_max: return ptx_double_bits(fmax(a, b));
+    case PTX_sqrt: return ptx_double_bits(sqrt(a));
+    default: return ptx_double_bits(a / b);
+    }
+}
+
 static uint64_t ptx_float_op(const struct ptx_code *c, uint64_t x, uint64_t y, uint64_t z)
 {
     const float a = ptx_float(x), b = ptx_float(y);
@@ -374,7 +403,10 @@ static uint64_t ptx_integer_op(const struct ptx_code *c, uint64_t x, uint64_t y,
     case PTX_not: return t.letter == 'p' ? !a : ~a;
     case PTX_shl: return (uint32_t)y >= (uint32_t)t.bits ? 0 : a << (uint32_t)y;
     case PTX_shr: return (uint32_t)y >= (uint32_t)t.bits ? (s ? (uint64_t)((int64_t)a >> 63) : 0) : s ? (uint64_t)((int64_t)a >> (uint32_t)y) : a >> (uint32_t)y;
-    case PTX_bfe: return (ptx_cut(a, t.bits) >> (y & 255)) & ((UINT64_C(1) << (z & 63)) - 1);
+    case PTX_bfe:
+        if (s)
+            return z & 255 ? (uint64_t)ptx_signed(a >> (y & 255), (int)(z & 63)) : 0;
+        return (ptx_cut(a, t.bits) >> (y & 255)) & ((UINT64_C(1) << (z & 63)) - 1);
     default: return a;
     }
 }
@@ -384,7 +416,8 @@ static bool ptx_compare(const struct ptx_code *c, uint64_t x, uint64_t y)
     const char *w = c->compare;
     int less, equal;
     if (c->type.letter == 'f') {
-        const float a = ptx_float(x), b = ptx_float(y);
+        const bool wide = c->type.bits == 64;
+        const double a = wide ? ptx_double(x) : (double)ptx_float(x), b = wide ? ptx_double(y) : (double)ptx_float(y);
         if (isnan(a) || isnan(b))
             return w[2] == 'u';
         less = a < b, equal = a == b;
@@ -398,6 +431,10 @@ static bool ptx_compare(const struct ptx_code *c, uint64_t x, uint64_t y)
 static uint64_t ptx_convert(const struct ptx_code *c, uint64_t v)
 {
     const struct ptx_type to = c->type, from = c->from.bits ? c->from : c->type;
+    if (from.letter == 'f' && from.bits == 64)
+        return to.letter == 'f' ? ptx_bits((float)ptx_double(v)) : (uint64_t)(int64_t)(c->approx ? trunc(ptx_double(v)) : rint(ptx_double(v)));
+    if (to.letter == 'f' && to.bits == 64)
+        return ptx_double_bits(from.letter == 'f' ? (double)ptx_float(v) : from.letter == 's' ? (double)ptx_signed(v, from.bits) : (double)ptx_cut(v, from.bits));
     if (from.letter == 'f') {
         float f = ptx_float(v);
         if (from.bits == 16) {
@@ -484,14 +521,15 @@ enum { PTX_RUNS, PTX_AT_WARP, PTX_AT_BARRIER, PTX_DONE };
 
 static void ptx_move(const struct ptx_code *c, int thread)
 {
-    if (c->n == 3 && c->o[2].kind == PTX_REG && c->type.bits == 32) {          /* mov.b32 {low, high}, x  or  mov.b32 x, {low, high} */
+    if (c->n == 3 && c->o[2].kind == PTX_REG) {          /* mov.b32 {low, high}, x  or  mov.b32 x, {low, high}; b64 likewise */
+        const int half = c->type.bits / 2;
         const bool split = strchr(c->text, '{') < strchr(c->text, ',');
         if (split) {
             const uint64_t v = ptx_get(thread, &c->o[2]);
-            *ptx_reg(thread, c->o[0].reg) = v & 0xffff;
-            *ptx_reg(thread, c->o[1].reg) = v >> 16 & 0xffff;
+            *ptx_reg(thread, c->o[0].reg) = ptx_cut(v, half);
+            *ptx_reg(thread, c->o[1].reg) = ptx_cut(v >> half, half);
         } else {
-            *ptx_reg(thread, c->o[0].reg) = (ptx_get(thread, &c->o[1]) & 0xffff) | (ptx_get(thread, &c->o[2]) & 0xffff) << 16;
+            *ptx_reg(thread, c->o[0].reg) = ptx_cut(ptx_get(thread, &c->o[1]), half) | ptx_cut(ptx_get(thread, &c->o[2]), half) << half;
         }
         return;
     }
@@ -513,9 +551,11 @@ static void ptx_compute(const struct ptx_code *c, int thread)
         for (int i = 0; i < 32; i += 8)
             out += (uint64_t)((int64_t)(int8_t)(v[0] >> i) * (int8_t)(v[1] >> i));
         break;
-    default: out = c->type.letter == 'f' ? ptx_float_op(c, v[0], v[1], v[2]) : ptx_integer_op(c, v[0], v[1], v[2]);
+    default: out = c->type.letter == 'f' && c->type.bits == 64 ? ptx_double_op(c, v[0], v[1], v[2]) : c->type.letter == 'f' ? ptx_float_op(c, v[0], v[1], v[2]) : ptx_integer_op(c, v[0], v[1], v[2]);
     }
-    const int bits = c->op == PTX_setp ? 1 : c->wide ? 2 * c->type.bits : c->type.bits;
+    if (c->op == PTX_cvt && c->type.letter == 's' && c->type.bits == 8)             /* in a register of 16 bits, with its sign */
+        out = (uint64_t)ptx_signed(out, 8) & 0xffff;
+    const int bits = c->op == PTX_cvt && c->type.bits == 8 ? 16 : c->op == PTX_setp ? 1 : c->wide ? 2 * c->type.bits : c->type.bits;
     *ptx_reg(thread, c->o[0].reg) = ptx_cut(out, bits);
 }
 

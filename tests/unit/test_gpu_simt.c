@@ -1,43 +1,6 @@
 /* The device kernels, compiled for the host: beside cpu/ref at edge sizes, with threads in both orders; planted faults show. */
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wpsabi"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#define SIMT_WAVE 64
 #include "../emu/kernels.h"
-#include "../emu/simt.c"
-#include "gpu/dk.h"
-#include "gpu/args.h"
-#include "gpu/kern/copy.c"
-#include "gpu/kern/rows.c"
-#undef N_THREAD
-#include "gpu/kern/gemv.c"
-#undef N_THREAD
-#include "gpu/kern/attn.c"
-#undef N_THREAD
-#undef N_WAVE
-#include "gpu/kern/layer.c"
-#undef N_THREAD
-#include "gpu/kern/paged.c"
-#undef N_THREAD
-#undef N_WAVE
-#include "gpu/kern/gemm.c"
-
-#define K(name, file, n_thread, n_block, args, what) static void run_##name(const void *p) { name(*(const struct args##_args *)p); }
-#define K_CUDA(name, file, n_thread, n_block, args, n_shared, what)
-#define K_HIP(name, file, n_thread, args, what)
-#include "gpu/kernels.def"
-#undef K
-static int run(const struct mock_launch *l)
-{
-    static void (*const fn[])(const void *) = {
-#define K(name, file, n_thread, n_block, args, what) run_##name,
-#define K_CUDA(name, file, n_thread, n_block, args, n_shared, what)
-#define K_HIP(name, file, n_thread, args, what)
-#include "gpu/kernels.def"
-#undef K
-    };
-    return simt_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), fn[l->kernel], l->args) ? 719 : 0;
-}
+#include "../emu/simt_kernels.h"
 
 static struct gpu *open_mock(void)
 {
@@ -45,7 +8,7 @@ static struct gpu *open_mock(void)
     print_message("skipped: the thread sanitizer does not know fibers\n");
     skip();
 #endif
-    return open_emulated(run, SIMT_WAVE, "gfx942");
+    return open_emulated(simt_run, SIMT_WAVE, "gfx942");
 }
 
 static void every_kernel_gives_what_cpu_ref_gives(void **state)

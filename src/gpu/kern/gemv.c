@@ -90,6 +90,7 @@ DK_INLINE float dot_q4_k(u32x4 w, u32x4 head, u32x4 low, u32x4 high, f32x4 ds, f
 }
 #define DOT_Q4_K(w_, x_, s, p) dot_q4_k((w_).w, (w_).head, (x_).low, (x_).high, (x_).ds, s, p)
 
+#ifndef GEMV_TYPES_ONLY      /* gpu/kern/moe_gemv.c has kernels of its own */
 /* ---- the kernel ---- */
 
 /* Rows beyond N or M are read as the last one and not written. */
@@ -165,3 +166,4 @@ GEMV_ALL(bf16, BF16, 8, 4, 4)
 GEMV_ALL(q8_0, Q8_0, 16, 4, 4)
 GEMV_ALL(q4_0, Q4_0, 32, 4, 4)
 GEMV_ALL(q4_k, Q4_K, 32, 2, 2)
+#endif
