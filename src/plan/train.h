@@ -34,7 +34,7 @@
  * rows of mixtures in Megatron-Bridge (45 to 55 with any device left out). */
 #define TRAIN_LAUNCH 50e-6
 #define TRAIN_ERROR_DENSE "244 published runs of dense models are met to 7 % in the median, 90 % of them to 22 %"
-#define TRAIN_ERROR_MIXTURE "53 published runs of mixtures are met to 16 % in the median (18 % with the device left out), 90 % of them to 45 %, and planned too fast by 14 % on average"
+#define TRAIN_ERROR_MIXTURE "53 published runs of mixtures are met to 16 % in the median (18 % with the device left out), 90 % of them to 42 %, and planned too fast by 13 % on average"
 
 /* What the backward pass makes again: nothing; what attention makes of queries and keys, where it keeps scores (selective of arXiv:2205.05198); that, what
  * norms and activations write; all of a layer but its input. */
@@ -119,7 +119,7 @@ struct train_term {
 int train_explain(struct train_term *term, int most, const struct train_plan *p, const struct train_model *m, const struct train_job *job, const struct device *d);
 
 /* How far plans of such a model were off on such a device: of TRAIN_ERROR_*, and whether training on it was measured. */
-#define TRAIN_HOW_SURE 320
+#define TRAIN_HOW_SURE 480
 char *train_how_sure(char out[TRAIN_HOW_SURE], const struct train_model *m, const struct device *d);
 
 /* Layouts of n devices, 1 to 1024, that fit, the fastest first, at most `most` of them; returns how many.  Tensor groups stay within a node.

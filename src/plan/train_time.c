@@ -276,10 +276,11 @@ static void layer_time(const struct train_case *c, const struct train_layer *l, 
         t->backward[TRAIN_TIME_EXPERTS] = not_hidden(c, t->backward[TRAIN_TIME_EXPERTS], forward);
     }
     double launched[2];
+    const double launch = strstr(c->d->kind, "cpu") ? 0 : c->job->launch;      /* cores have no host */
     kernels(c, l, launched);
     for (int back = 0; back < 2; back++) {
         double *of = back ? t->backward : t->forward;
-        of[TRAIN_TIME_HOST] = fmax(0, c->job->launch * launched[back] - train_sum(of));
+        of[TRAIN_TIME_HOST] = fmax(0, launch * launched[back] - train_sum(of));
     }
     if (c->l->recompute == TRAIN_RECOMPUTE_FULL)
         memcpy(t->again, t->forward, sizeof t->again);

@@ -402,6 +402,7 @@ static void a_device_waits_for_a_host_that_is_late(void **state)
     const struct train_plan grouped = plan_of(&m, job, alone, device("h100"));
     near_to(later.forward - grouped.forward, 2 * 2 * 7., 1e-9, "kernels forward");
     near_to(later.backward - grouped.backward, 2 * 4 * 7., 1e-9, "kernels backward");
+    assert_true(plan_of(&m, job, alone, device("epyc-9654")).time[TRAIN_TIME_HOST] == 0);        /* cores have no host */
     job.launch = 1e-9;
     assert_true(plan_of(&m, job, alone, device("h100")).time[TRAIN_TIME_HOST] == 0);
 }
@@ -524,6 +525,36 @@ static void measured_iterations_are_met(void **state)
     assert_true(sum <= 0.05);
 }
 
+/* A few of the runs of bench/measured/training.csv, of which bench/train_fit has all: dense and mixtures, one graph or kernel by kernel, old and new attention. */
+static void published_runs_are_met(void **state)
+{
+    (void)state;
+    static const struct { const char *model, *device; double tokens; struct train_layout l; struct train_job job; } rows[] = {
+        { "Llama-3-8B", "h100", 14451, { 1, 1, 8, 1, 1, 3, 1, false, TRAIN_RECOMPUTE_FULL, 5 }, { .ctx = 8192, .batch = 128, .compute = NUMBER_FP8 } },
+        { "Llama-3-70B", "h100", 1664, { 4, 8, 2, 1, 5, 1, 1, true, TRAIN_RECOMPUTE_NONE, 0 }, { .ctx = 8192, .batch = 256, .compute = NUMBER_FP8 } },
+        { "Llama-3-8B", "h200", 10938, { 1, 1, 32, 1, 1, 3, 2, false, TRAIN_RECOMPUTE_FULL, 16 },
+          { .ctx = 8192, .batch = 64, .compute = NUMBER_FP8, .wide_loss = true, .state_bytes = 10, .attention = 0.47 } },
+        { "Qwen3-30B-A3B", "gb200", 39936, { 1, 1, 8, 8, 1, 1, 4, false, TRAIN_RECOMPUTE_NONE, 0 }, { .ctx = 4096, .batch = 512, .compute = NUMBER_FP8, .hide_experts = true, .launch = -1 } },
+        { "Qwen3-30B-A3B", "b200", 27136, { 1, 1, 8, 8, 1, 1, 4, false, TRAIN_RECOMPUTE_FULL, 2 }, { .ctx = 4096, .batch = 512, .compute = NUMBER_FP8 } },
+        { "Qwen3-30B-A3B", "h100", 8826, { 1, 1, 16, 16, 1, 1, 1, false, TRAIN_RECOMPUTE_NONE, 0 }, { .ctx = 4096, .batch = 1024, .compute = NUMBER_FP8 } },
+        { "DeepSeek-V3", "gb300", 6288, { 1, 2, 128, 32, 1, 1, 1, false, TRAIN_RECOMPUTE_CHEAP, 0 }, { .ctx = 4096, .batch = 4096, .compute = NUMBER_FP8, .hide_experts = true, .launch = -1 } },
+        { "DeepSeek-V3", "b200", 2815, { 1, 16, 16, 8, 1, 1, 1, false, TRAIN_RECOMPUTE_FULL, 1 }, { .ctx = 4096, .batch = 4096, .compute = NUMBER_FP8 } },
+    };
+    double sum = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        static struct train_model m;
+        struct config c;
+        OK(published_config(&c, rows[i].model, &err));
+        OK(train_model_init(&m, &c, &err));
+        const struct train_plan p = plan_of(&m, rows[i].job, rows[i].l, device(rows[i].device));
+        const double e = fabs(log(p.tokens_second / p.n / rows[i].tokens));
+        if (e > log(1.25))
+            fail_msg("%s on %s: %.0f tokens a second, %.0f measured", rows[i].model, rows[i].device, p.tokens_second / p.n, rows[i].tokens);
+        sum += e / (sizeof rows / sizeof *rows);
+    }
+    assert_true(sum <= log(1.12));
+}
+
 /* ---- the search ---- */
 
 /* Every layout of 8 devices, by loops of this test's own. */
@@ -638,6 +669,7 @@ int main(void)
         cmocka_unit_test(parts_add_up_and_have_names),
         cmocka_unit_test(pieces_of_stages_divide_the_wait_for_them),
         cmocka_unit_test(measured_iterations_are_met),
+        cmocka_unit_test(published_runs_are_met),
         cmocka_unit_test(the_best_of_a_search_is_the_best_of_all),
         cmocka_unit_test(what_fits_nowhere_says_by_how_much_and_what_would_do),
         cmocka_unit_test(any_number_of_devices_has_a_plan),
