@@ -154,6 +154,12 @@ $(EMU942:%=$B/tests/unit/%.o): CPPFLAGS += -DHAVE_LLVM_19 -isystem /usr/lib/llvm
 $(EMU942:%=$B/unit/%): LDLIBS += -L/usr/lib/llvm-19/lib -lLLVM-19
 endif
 $B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o $B/tests/unit/test_gpu_moe.o: CPPFLAGS += -Wno-psabi
+# A library that stands in for cuBLASLt and hipBLASLt.
+$B/tests/unit/test_gpu_blaslt.o $B/tests/fault/test_gpu_blaslt_fault.o: CPPFLAGS += -DBUILD_DIR='"$(abspath $B)"'
+$B/unit/test_gpu_blaslt $B/fault/test_gpu_blaslt_fault: | $B/tests/mock_blaslt.so
+$B/tests/mock_blaslt.so: tests/emu/mock_blaslt.c tests/emu/mock_blaslt.h
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fvisibility=default -shared -fPIC -o $@ $<
 # A program that is carried to machines with a GPU and nothing else: the C library is all it needs.
 $B/bench/gpu: $B/bench/gpu.o $B/lib/mem.o $B/liblathe.a
 	@mkdir -p $(@D)
