@@ -36,6 +36,8 @@ static int check_options(int n_args, struct err *err)
         return ERR(err, USAGE, "expected one of MODEL, --check, --devices and --models");
     if (n_args && o.train && o.versus)
         return ERR(err, USAGE, "expected one of --train and --versus");
+    if (o.train && o.weight_bits > 0 && !o.lora_rank)
+        return ERR(err, USAGE, "--weight-bits: with --train it is of weights that are not learned: --lora-rank");
     const unsigned mode = check ? CHECK : devices ? DEVICES : models ? MODELS : o.train ? TRAIN : o.versus ? VERSUS : o.device.n ? SERVE : FACTS;
     return option_modes_check(uses, sizeof uses / sizeof *uses, mode_word, sizeof mode_word / sizeof *mode_word, mode, err);
 }

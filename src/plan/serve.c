@@ -7,7 +7,6 @@
 #define SIMULATED 2000
 #define ROUNDS 4                 /* requests of each user, at least */
 #define SEARCHES 16              /* simulations for a capacity, which is then known to half a percent */
-#define LEAST_RATE 1e-3          /* what is simulated where no load keeps the targets: requests that are alone */
 #define SERVE_STAGES 16          /* of a pipeline that are tried */
 #define REPLICAS_COUNTED 1e6     /* at most */
 #define NO_LIMIT 0.5             /* a stretch that is none (infer/pace.h) */
@@ -182,11 +181,13 @@ static int see(struct serve_plan *out, const struct engine *e, const struct conf
     const struct sim_limits l = limits_of(out, c, o);
     struct workload share = share_of(w, o, dp);
     out->capacity *= dp;
-    share.rate = w->rate > 0 ? w->rate / dp : out->capacity > 0 ? out->capacity / dp : LEAST_RATE;
+    share.rate = w->rate > 0 ? w->rate / dp : out->capacity / dp;
+    if (!(share.rate > 0) && !share.at_once && !share.trace_times)
+        share.users = share.users > 0 ? share.users : 1;             /* no load keeps the targets: one after the other, each alone */
     if (share.n < share.users)
         return ERR(err, USAGE, "%lld requests of %d users of a replica, expected one of each at least (--requests)", (long long)share.n, share.users);
     TRY(simulate(&out->sim, &share, &l, &e->cost, err));
-    const double replicas = share.users > 0 ? (double)w->users / share.users : dp;       /* as many as are full, where users are not a multiple */
+    const double replicas = w->users > 0 ? (double)w->users / share.users : dp;       /* as many as are full, where users are not a multiple */
     out->rate = share.users > 0 || share.at_once ? asked_s(&out->sim) * replicas : share.rate * dp;
     out->served = out->rate > out->capacity ? fmin(out->rate, asked_s(&out->sim) * replicas) : out->rate;
     out->step = (struct step_load){ .decode_rows = fmax(1, out->sim.mean_running), .decode_keys = fmax(1, out->prompt + out->output / 2) };

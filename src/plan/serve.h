@@ -38,7 +38,7 @@ struct serve_plan {
     double cache_tokens;         /* of a replica */
     int n_slot;                  /* of a replica */
     double capacity;             /* requests a second of all replicas that keep the targets, with those that are refused; where there are no targets: as fast as it can */
-    double rate;                 /* that the simulation is of, of all replicas; of a closed loop what came about */
+    double rate;                 /* that the simulation is of, of all replicas; of a closed loop what came about, and so where no load keeps the targets: of one user of each */
     double served;               /* of that, a second; less where it is more than capacity */
     double prompt, output;       /* tokens of a request that has room, on average */
     double fits;                 /* share of all that these are; the others are refused */

@@ -137,6 +137,8 @@ static void read_costs(struct planner_ask *a, struct in *f)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (in_num(f, numbers[i].field, numbers[i].min, numbers[i].max, &x))
             add_number(a, numbers[i].option, x, f->e);
+    if (!versus && !f->e->status && (apis || json_object_get(f->o, "kwh") || json_object_get(f->o, "life")))
+        refuse(f->e, "versus", "api, kwh and life are of versus, which is not true");
 }
 
 static void read_choice(struct planner_ask *a, struct in *f, const char *field, const char *option, const char *choices)

@@ -98,6 +98,23 @@ static void requests_without_room_take_nothing_and_get_nothing(void **state)
     assert_true(fabs(p.capacity / (2 * of_alone.capacity) - 1) < 0.1);
 }
 
+/* A request takes half an hour there: those that are told are alone all the same. */
+static void where_no_load_keeps_the_targets_requests_are_alone(void **state)
+{
+    (void)state;
+    const struct config c = model("llama-3-70b");
+    struct workload w = work(0);
+    struct serve_opts o = usual;
+    struct serve_plan p;
+    struct device slow = *device("epyc-9654");
+    slow.bandwidth /= 100;
+    o.n = 1, o.n_simulated = 20;
+    OK(serve_plan(&p, &c, &slow, &w, &o, &err));
+    assert_true(p.capacity == 0 && p.sim.e2e.p99 > 1000);
+    assert_true(p.sim.mean_waiting < 0.01 && p.sim.mean_running <= 1);
+    assert_float_equal(p.rate * p.sim.e2e.mean, 1, 0.01);
+}
+
 static void replicas_share_a_trace(void **state)
 {
     (void)state;
@@ -242,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_model_that_fits_nowhere_says_by_how_much),
         cmocka_unit_test(a_layout_that_cannot_be_is_an_error),
         cmocka_unit_test(more_replicas_than_are_planned_for_do_not_fit_a_rate_and_are_no_number), cmocka_unit_test(requests_without_room_take_nothing_and_get_nothing),
+        cmocka_unit_test(where_no_load_keeps_the_targets_requests_are_alone),
         cmocka_unit_test(replicas_share_a_trace), cmocka_unit_test(users_are_no_more_than_there_are), cmocka_unit_test(replicas_share_the_load),
         cmocka_unit_test(a_load_takes_as_many_devices_as_it_needs),
         cmocka_unit_test(faster_memory_and_looser_targets_never_serve_less),

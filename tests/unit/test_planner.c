@@ -168,6 +168,8 @@ static void test_what_is_wrong_with_a_request_is_told_and_nothing_is_run(void **
         { "{" GOOD ", \"api\": [{\"input\": 1}]}", "expected input and output", 400 },
         { "{" GOOD ", \"api\": [{\"name\": \"a=b\", \"input\": 1, \"output\": 1}]}", "api[0].name", 400 },
         { "{" GOOD ", \"html\": \"x\"}", "html", 400 },
+        { "{" GOOD ", \"kwh\": 0.2}", "of versus", 400 },
+        { "{" GOOD ", \"versus\": false, \"api\": [{\"input\": 1, \"output\": 1}]}", "of versus", 400 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(ask(bad[i].json), bad[i].status);
