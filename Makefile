@@ -32,7 +32,7 @@ FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(sort $(wildcard te
 GRAD    := $(patsubst tests/grad/%.c,$B/grad/%,$(sort $(wildcard tests/grad/test_*.c)))
 BENCH   := $(patsubst bench/%.c,$B/bench/%,$(sort $(wildcard bench/*.c)))
 
-.PHONY: FORCE all help lib install tests bench san fuzz clean layers doc
+.PHONY: mock-hip FORCE all help lib install tests bench san fuzz clean layers doc
 .SECONDARY:
 all: lathe lib
 
@@ -152,6 +152,14 @@ ifneq ($(wildcard /usr/lib/llvm-19/include/llvm-c/Disassembler.h),)
 EMU942 := test_gpu_gfx942 test_gpu_cdna3 test_exec test_gpu_moe
 $(EMU942:%=$B/tests/unit/%.o): CPPFLAGS += -DHAVE_LLVM_19 -isystem /usr/lib/llvm-19/include
 $(EMU942:%=$B/unit/%): LDLIBS += -L/usr/lib/llvm-19/lib -lLLVM-19
+# The mock of HIP's library (LATHE_HIP_LIB), for tests of whole commands; mock-hip is nothing where the emulator or the kernels cannot be built.
+ifneq ($(CLANG_GPU),)
+mock-hip: $B/emu/libamdhip64.so
+$B/emu/libamdhip64.so: tests/emu/hip_mock.c $(wildcard tests/emu/emu942*) src/gpu/api.h $B/src/cpu/ref/quant.o Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DHAVE_LLVM_19 -isystem /usr/lib/llvm-19/include -shared -o $@.tmp $< $B/src/cpu/ref/quant.o -L/usr/lib/llvm-19/lib -lLLVM-19 -lm
+	@mv $@.tmp $@
+endif
 endif
 $B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o $B/tests/unit/test_gpu_moe.o: CPPFLAGS += -Wno-psabi
 # A library that stands in for cuBLASLt and hipBLASLt.

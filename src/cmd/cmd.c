@@ -1,4 +1,5 @@
 #include "cmd/cmd.h"
+#include "exec/exec.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -80,6 +81,18 @@ const char *cmd_kv = "auto", *cmd_adapter;
 enum engine_kv cmd_engine_kv(void)
 {
     return !strcmp(cmd_kv, "fp32") ? ENGINE_KV_F32 : !strcmp(cmd_kv, "bf16") ? ENGINE_KV_BF16 : !strcmp(cmd_kv, "int8") ? ENGINE_KV_INT8 : ENGINE_KV_AUTO;
+}
+
+const char *cmd_device = "cpu";
+
+int cmd_open_device(struct graph_device **out, struct err *err)
+{
+    *out = NULL;
+    if (!strcmp(cmd_device, "cpu"))
+        return 0;
+    if (cmd_adapter)
+        return ERR(err, UNSUPPORTED, "--device %s: adapters are done on the CPU alone; lathe merge puts one into a model", cmd_device);
+    return exec_open(out, cmd_device, err);
 }
 
 struct engine_opts cmd_engine(struct engine_opts o)

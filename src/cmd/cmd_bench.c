@@ -212,9 +212,10 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     struct pool *pool;
     struct engine *e;
-    const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true });
+    struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = n_slot, .ctx = ctx, .step_tokens = 512, .no_tok = true });
     json_t *evidence;
     TRY(cmd_pool(&pool, err));
+    TRY(cmd_open_device(&o.device, err));
     TRY(engine_new(&e, args[0], &o, pool, err));
     int rc = evidence_of(&evidence, args[0], err);
     rc = rc ? rc : bench_model(e, args[0], test, n_test, pool, evidence, err);
@@ -234,6 +235,7 @@ static const struct opt opts[] = {
     OPT_BENCH_SERVE,
     OPT_PRECISION,
     OPT_KV,
+    OPT_DEVICE,
     OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,

@@ -404,10 +404,12 @@ static int run_chat(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     const struct sigaction a = { .sa_handler = on_interrupt, .sa_flags = SA_RESTART };
     sigaction(SIGINT, &a, NULL);
-    const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .n_logits = cmd_spec_n_logits() });
+    struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = 1, .ctx = (int)ctx, .step_tokens = 512, .n_logits = cmd_spec_n_logits() });
     int rc = open_chat(&s, args[0], err);
     if (!rc)
         rc = cmd_pool(&pool, err);
+    if (!rc)
+        rc = cmd_open_device(&o.device, err);
     if (!rc)
         rc = engine_new(&e, args[0], &o, pool, err);
     if (!rc)
@@ -436,6 +438,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_ADAPTER,
+    OPT_DEVICE,
     OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,

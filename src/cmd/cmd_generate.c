@@ -118,8 +118,9 @@ static int open_engine(struct engine **e, const char *path, const struct buf *te
     int rc = tok_encode(tok, text->data, text->len, TOK_ADD, ids, err);
     const int64_t need = (int64_t)ids->n + n_predict + 1;
     ids->n = 0;
-    const struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = 1, .ctx = (int)(ctx ? ctx : need < INT32_MAX ? need : INT32_MAX), .ctx_clip = !ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .tok = tok,
+    struct engine_opts o = cmd_engine((struct engine_opts){ .n_slot = 1, .ctx = (int)(ctx ? ctx : need < INT32_MAX ? need : INT32_MAX), .ctx_clip = !ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .tok = tok,
                                    .n_logits = cmd_spec_n_logits() });
+    rc = rc ? rc : cmd_open_device(&o.device, err);
     if (rc) {
         tok_free(tok);
         return rc;
@@ -172,6 +173,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_ADAPTER,
+    OPT_DEVICE,
     OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,
@@ -181,7 +183,7 @@ static const struct opt opts[] = {
 const struct command command_generate = {
     "generate", "MODEL", "continue a text",
     TEXT("MODEL is a GGUF file, a folder with config.json, safetensors and tokenizer.json, or the name of a model that was pulled.  The text\n"
-    "goes to standard output as it is made.\n"
+    "goes to standard output as it is made.  --device runs it on a GPU (doc/gpu.md).\n"
     "The choice of a token is a function of the seed and the position.  A prompt longer than the model's positions is an\n"
     "error; generation ends at the model's end-of-text token, after -n tokens, or when the positions are full, and says which.\n"
     "\n"

@@ -96,8 +96,9 @@ static int run_perplexity(const char *const *args, int n_args, struct err *err)
     if (save_logits && o.convention != SCORE_LLAMACPP)
         return ERR(err, USAGE, "--save-logits: found --convention %s, expected llamacpp, of which the file's form is", convention);
     const int slots = ctx && ctx < 512 ? (int)(512 / ctx) : 1;
-    const struct engine_opts eo = cmd_engine((struct engine_opts){ .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64 });
+    struct engine_opts eo = cmd_engine((struct engine_opts){ .n_slot = slots, .ctx = (int)ctx, .rope_scaling = rope_scaling, .step_tokens = 512, .n_logits = 64 });
     TRY(cmd_pool(&pool, err));
+    TRY(cmd_open_device(&eo.device, err));
     TRY(engine_new(&e, args[0], &eo, pool, err));
     o.ctx = o.ctx ? o.ctx : engine_ctx(e);
     const int rc = score(e, args[1], &o, err);
@@ -114,6 +115,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_ADAPTER,
+    OPT_DEVICE,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

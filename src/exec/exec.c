@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "exec/exec_op.h"
 #include "gpu/pack.h"
@@ -23,10 +24,19 @@ static size_t take(size_t *at, size_t n)
 
 /* ---- the form of weights: quants, then scales ---- */
 
-static size_t packed(enum cpu_type t, int64_t K, int64_t n) { return (gpu_pack_bytes(t, (int)K, (int)n) + 15) / 16 * 16 + gpu_pack_scale_bytes(t, (int)K, (int)n); }
+static size_t quant_bytes(enum cpu_type form, int64_t K, int64_t n) { return (gpu_pack_bytes(form, (int)K, (int)n) + 15) / 16 * 16; }
+static size_t packed(enum cpu_type t, int64_t K, int64_t n)
+{
+    const enum cpu_type form = exec_form(t, K);
+    return quant_bytes(form, K, n) + gpu_pack_scale_bytes(form, (int)K, (int)n);
+}
 static void pack(enum cpu_type t, int64_t K, int64_t n, const void *rows, void *to)
 {
-    gpu_pack(t, (int)K, (int)n, rows, to, (char *)to + (gpu_pack_bytes(t, (int)K, (int)n) + 15) / 16 * 16);
+    const enum cpu_type form = exec_form(t, K);
+    if (form != t)
+        type_dequantize(t, K * n, rows, to);
+    else
+        gpu_pack(t, (int)K, (int)n, rows, to, (char *)to + quant_bytes(t, K, n));
 }
 
 static int put(struct graph_device *d, const struct graph *g, int t, int64_t e, int s, int64_t row, int64_t n, const void *from, struct err *err)
@@ -35,10 +45,11 @@ static int put(struct graph_device *d, const struct graph *g, int t, int64_t e, 
     const struct panel_segment *p = &g->tensor[t].panels.segment[s];
     const struct exec_segment *to = &x->weight[t].segment[s];
     const int K = (int)tensor_cols(&g->tensor[t]);
-    const size_t bytes = gpu_pack_bytes(p->of, K, (int)n), scale = gpu_pack_scale_bytes(p->of, K, (int)n);
+    const enum cpu_type form = exec_form(p->of, K);
+    const size_t bytes = gpu_pack_bytes(form, K, (int)n), scale = gpu_pack_scale_bytes(form, K, (int)n);
     assert(row >= 0 && row + n <= p->n_row);
-    TRY(gpu_put(x->gpu, x->stream, x->arena + to->w + (size_t)e * to->w_expert + gpu_pack_bytes(p->of, K, (int)row), from, bytes, err));
-    return gpu_put(x->gpu, x->stream, x->arena + to->scale + (size_t)e * to->scale_expert + gpu_pack_scale_bytes(p->of, K, (int)row), (const char *)from + (bytes + 15) / 16 * 16, scale, err);
+    TRY(gpu_put(x->gpu, x->stream, x->arena + to->w + (size_t)e * to->w_expert + gpu_pack_bytes(form, K, (int)row), from, bytes, err));
+    return gpu_put(x->gpu, x->stream, x->arena + to->scale + (size_t)e * to->scale_expert + gpu_pack_scale_bytes(form, K, (int)row), (const char *)from + quant_bytes(form, K, n), scale, err);
 }
 
 /* ---- planning ---- */
@@ -62,16 +73,6 @@ static int check_nodes(const struct exec *x, const struct graph *g, struct err *
     return 0;
 }
 
-static int check_weights(const struct exec *x, const struct graph *g, struct err *err)
-{
-    for (int i = 0; i < g->n_tensor; i++)
-        for (int s = 0; s < g->tensor[i].panels.n_segment; s++)
-            if (!gpu_pack_has(g->tensor[i].panels.segment[s].of))
-                return ERR(err, UNSUPPORTED, "%s cannot multiply by %s, the type of '%s'; --precision bf16 or fp32 keeps weights in another", x->base.name,
-                           type_name(g->tensor[i].panels.segment[s].of), g->tensor[i].name);
-    return 0;
-}
-
 static void place_weight(struct exec_weight *w, const struct tensor *t, size_t *at)
 {
     const int64_t E = t->rank == 3 ? t->shape[0].n : 1;
@@ -79,7 +80,8 @@ static void place_weight(struct exec_weight *w, const struct tensor *t, size_t *
     for (int s = 0; s < t->panels.n_segment; s++) {
         const struct panel_segment *p = &t->panels.segment[s];
         struct exec_segment *q = &w->segment[s];
-        q->w_expert = gpu_pack_bytes(p->of, K, (int)p->n_row), q->scale_expert = gpu_pack_scale_bytes(p->of, K, (int)p->n_row);
+        const enum cpu_type form = exec_form(p->of, K);
+        q->w_expert = gpu_pack_bytes(form, K, (int)p->n_row), q->scale_expert = gpu_pack_scale_bytes(form, K, (int)p->n_row);
         q->w = take(at, (size_t)E * q->w_expert);
         q->scale = take(at, (size_t)E * q->scale_expert);
     }
@@ -118,7 +120,6 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     struct exec *x = exec_of(d);
     assert(!x->place);
     TRY(check_nodes(x, g, err));
-    TRY(check_weights(x, g, err));
     x->n_tensor = g->n_tensor;
     x->place = mem_alloc_array((size_t)g->n_tensor, sizeof *x->place);
     x->weight = mem_alloc_array((size_t)g->n_tensor, sizeof *x->weight);
@@ -147,9 +148,11 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     TRY(place_step(x, g, err));
     x->bytes = d->bytes = at + x->tables.bytes;
     const struct gpu_facts *f = gpu_facts(x->gpu);
+    const size_t cache = g->plan.bytes[TENSOR_CACHE];
+    char is[32], need[32], of_weights[32], of_cache[32], rest[32];
     if (x->bytes > f->bytes_free)
-        return ERR(err, NOMEM, "%s (%s) has %zu MB of memory free, expected %zu: %zu of weights, %zu of keys and values, %zu for steps", d->name, f->name, f->bytes_free >> 20, x->bytes >> 20,
-                   weights >> 20, g->plan.bytes[TENSOR_CACHE] >> 20, (x->bytes - weights - g->plan.bytes[TENSOR_CACHE]) >> 20);
+        return ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s: %s of weights, %s of keys and values, %s for steps", d->name, f->name, fmt_bytes(is, (double)f->bytes_free),
+                   fmt_bytes(need, (double)x->bytes), fmt_bytes(of_weights, (double)weights), fmt_bytes(of_cache, (double)cache), fmt_bytes(rest, (double)(x->bytes - weights - cache)));
     return 0;
 }
 
@@ -278,6 +281,7 @@ static int longest_range(const struct step *s)
 static int run(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
 {
     struct exec *x = exec_of(d);
+    TRY(gpu_use(x->gpu, err));
     TRY(send_step(x, g, pass, step, err));
     struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = longest_range(step) };
     return launch_all(&r, pass, err);
@@ -289,6 +293,7 @@ static int fetch(struct graph_device *d, const struct graph *g, int t, size_t n,
 {
     struct exec *x = exec_of(d);
     assert(g->tensor[t].data && x->place[t] != EXEC_NOWHERE && n <= g->tensor[t].bytes);
+    TRY(gpu_use(x->gpu, err));
     TRY(gpu_get(x->gpu, x->stream, g->tensor[t].data, x->arena + x->place[t], n, err));
     return gpu_wait(x->gpu, x->stream, err);
 }

@@ -17,10 +17,18 @@ static const struct product_kernel *kernel_of(enum cpu_type t)
     return NULL;
 }
 
+enum cpu_type exec_form(enum cpu_type t, int64_t K)
+{
+    const struct product_kernel *k = kernel_of(t);
+    if (k && K % k->block == 0)
+        return t;
+    return (t == TYPE_BF16 || t == TYPE_F16) && K % 4 == 0 ? TYPE_F32 : N_CPU_TYPE;
+}
+
 /* What the kernels read of a weight: a segment of its panels, or floats. */
 struct part { const struct product_kernel *k; const void *w; const u16 *scale; int64_t row, n_row; };
 static int n_parts(const struct tensor *t) { return t->panels.n_segment ? t->panels.n_segment : 1; }
-static enum cpu_type part_type(const struct tensor *t, int s) { return t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32; }
+static enum cpu_type part_type(const struct tensor *t, int s) { return t->panels.n_segment ? exec_form(t->panels.segment[s].of, tensor_cols(t)) : TYPE_F32; }
 
 static struct part part_of(const struct exec_run *r, int w, int64_t expert, int s)
 {
@@ -55,10 +63,9 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
         return EXEC_REFUSE(err, x, g, n, "%s lies in a file, or is %s", t->name, dtype_name(t->dtype));
     for (int s = 0; s < n_parts(t); s++) {
         const struct product_kernel *k = kernel_of(part_type(t, s));
-        if (!k)
-            return EXEC_REFUSE(err, x, g, n, "%s is %s, for which it has no product; --precision bf16 or fp32 keeps weights in another type", t->name, type_name(part_type(t, s)));
-        if (tensor_cols(t) % k->block)
-            return EXEC_REFUSE(err, x, g, n, "%s has rows of %lld, for %s expected a multiple of %d", t->name, (long long)tensor_cols(t), type_name(part_type(t, s)), k->block);
+        if (!k || tensor_cols(t) % k->block)
+            return EXEC_REFUSE(err, x, g, n, "it has no product with rows of %lld in %s (%s); --precision bf16 or fp32 keeps weights in another type", (long long)tensor_cols(t),
+                               type_name(t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32), t->name);
         if (!gpu_has(x->gpu, k->first))
             return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(k->first));
     }

@@ -86,6 +86,8 @@ int exec_check_f32(const struct exec *x, const struct graph *g, const struct nod
 
 /* y[M][N] = add + bias + x[M][K] * w^T: a matrix, or expert e of w; add like y, or NULL.  work: exec_product_work() bytes. */
 struct exec_product { int w; int64_t expert; const float *x; int64_t M; float *y; const float *add, *bias; };
+/* The type in which rows of K of a file's type are kept: its own where there is a kernel; else floats, of those that floats hold exactly; else N_CPU_TYPE. */
+enum cpu_type exec_form(enum cpu_type t, int64_t K);
 int exec_product_check(const struct exec *x, const struct graph *g, const struct node *n, int w, struct err *err);
 size_t exec_product_work(const struct graph *g, int w, int64_t M);
 int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err);

@@ -63,6 +63,14 @@ static int cuda_begin(int device)
     return rc ? rc : cu.set_current(context);
 }
 static void cuda_end(int device) { cu.release(device); }
+static int cuda_use(int device)                                /* the context stays: another has retained it */
+{
+    void *context;
+    int rc = cu.retain(&context, device);
+    rc = rc ? rc : cu.set_current(context);
+    cu.release(device);
+    return rc;
+}
 static int cuda_host_alloc(void **p, size_t n) { return cu.host_alloc(p, n, 0); }
 static const char *cuda_text(int rc)
 {
@@ -88,7 +96,7 @@ int gpu_api_cuda(const struct gpu_api **out, struct err *err)
 #define X(field, cuda, hip, params) { #cuda, offsetof(struct gpu_api, field) },
     static const struct symbol symbols[] = { GPU_CALLS(X) };
 #undef X
-    static struct gpu_api api = { .host_alloc = cuda_host_alloc, .device_begin = cuda_begin, .device_end = cuda_end, .error_text = cuda_text,
+    static struct gpu_api api = { .host_alloc = cuda_host_alloc, .device_begin = cuda_begin, .device_end = cuda_end, .device_use = cuda_use, .error_text = cuda_text,
                                   .facts = cuda_facts, .word = "cuda" };
     static const struct { const char *name; void *to; } own[] = {
         { "cuInit", &cu.init }, { "cuDeviceGet", &cu.device_get }, { "cuDeviceGetAttribute", &cu.attribute }, { "cuDevicePrimaryCtxRetain", &cu.retain },
@@ -130,14 +138,15 @@ static const char *hip_text(int rc)
     const char *s = hip.error_string(rc);
     return s ? s : "an unknown error";
 }
-/* The kernel's own tables name the architecture (hipDeviceProp_t changed its layout in HIP 6).  Nodes without compute units are CPUs. */
+/* The kernel's own tables (LATHE_KFD: a folder in their place) name the architecture (hipDeviceProp_t changed its layout in HIP 6).  Nodes without compute units are CPUs. */
 static int hip_facts(int device, char arch[32], int *n_unit, int *clock_mhz)
 {
     *arch = 0, *n_unit = 0, *clock_mhz = 0;
     for (int node = 0, gpu = 0; node < 64; node++) {
-        char path[96], key[64];
+        const char *own = getenv("LATHE_KFD");
+        char path[512], key[64];
         unsigned long value, version = 0, simd = 0, per_unit = 0, clock = 0;
-        snprintf(path, sizeof path, "/sys/class/kfd/kfd/topology/nodes/%d/properties", node);
+        snprintf(path, sizeof path, "%.400s/%d/properties", own && *own ? own : "/sys/class/kfd/kfd/topology/nodes", node);
         FILE *f = fopen(path, "r");
         if (!f)
             break;
@@ -164,7 +173,7 @@ int gpu_api_hip(const struct gpu_api **out, struct err *err)
 #define X(field, cuda, hip, params) { #hip, offsetof(struct gpu_api, field) },
     static const struct symbol symbols[] = { GPU_CALLS(X) };
 #undef X
-    static struct gpu_api api = { .host_alloc = hip_host_alloc, .device_begin = hip_begin, .device_end = hip_end, .error_text = hip_text,
+    static struct gpu_api api = { .host_alloc = hip_host_alloc, .device_begin = hip_begin, .device_end = hip_end, .device_use = hip_begin, .error_text = hip_text,
                                   .facts = hip_facts, .word = "hip" };
     static const struct { const char *name; void *to; } own[] = {
         { "hipInit", &hip.init }, { "hipSetDevice", &hip.set_device }, { "hipHostMalloc", &hip.host_malloc }, { "hipGetErrorString", &hip.error_string },

@@ -51,6 +51,7 @@ struct gpu_api {
     int (*host_alloc)(void **p, size_t n);                     /* pinned */
     int (*device_begin)(int device);                           /* this thread's calls are for that device */
     void (*device_end)(int device);
+    int (*device_use)(int device);                             /* the same for another thread, after device_begin */
     const char *(*error_text)(int rc);
     int (*facts)(int device, char arch[32], int *n_unit, int *clock_mhz);      /* "sm_90", "gfx942"; 0 where not known */
     /* cuTensorMapEncodeTiled; NULL where there is no copy engine of tensors. */

@@ -89,6 +89,8 @@ int gpu_open_api(struct gpu **out, const struct gpu_api *api, int device, const 
     rc = rc ? rc : failed(g, api->mem_info(&f->bytes_free, &total), "its free memory", err);
     rc = rc ? rc : failed(g, api->driver_version(&f->driver_version), "the driver's version", err);
     rc = rc ? rc : failed(g, api->facts(device, f->arch, &f->n_unit, &f->clock_mhz), "its attributes", err);
+    if (rc == 0 && !target && !*f->arch)
+        rc = ERR(err, UNSUPPORTED, "%s:%d is %s; what architecture it has is not said in /sys/class/kfd/kfd/topology/nodes", api->word, device, f->name);
     f->wave = !strncmp(target ? target : f->arch, "gfx", 3) ? 64 : 32;
     rc = rc ? rc : load(g, target ? target : f->arch, err);
     if (rc) {
@@ -112,6 +114,11 @@ int gpu_open(struct gpu **out, const char *device, struct err *err)
         return ERR(err, USAGE, "device '%s': expected cuda:N or hip:N", device);
     TRY(cuda ? gpu_api_cuda(&api, err) : gpu_api_hip(&api, err));
     return gpu_open_api(out, api, (int)n, NULL, err);
+}
+
+int gpu_use(struct gpu *g, struct err *err)
+{
+    return g->api->device_use ? failed(g, g->api->device_use(g->facts.device), "using the device", err) : 0;
 }
 
 void gpu_close(struct gpu *g)

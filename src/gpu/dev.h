@@ -1,6 +1,6 @@
 /* dev.h - one GPU: its memory, streams, events, graphs, and the launch of the kernels of gpu/kernels.def.
  *
- * gpu_open() takes "cuda:N" or "hip:N", opens the driver's library, and loads the built-in code for the device's architecture;
+ * LATHE_CUDA_LIB and LATHE_HIP_LIB name another library, LATHE_KFD another folder for what the kernel says of AMD's devices.  gpu_open() takes "cuda:N" or "hip:N", opens the driver's library, and loads the built-in code for the device's architecture;
  * what is missing (library, device, architecture, code) is said.  Device pointers are plain pointers that the host may not follow.
  * A struct gpu is used by one thread at a time.  Work on a stream runs in order; stream NULL is the device's own default one.
  * Every call that returns int gives 0 or an ERR_ code with the driver's words; after ERR_IO the device may be lost: close it. */
@@ -29,6 +29,7 @@ struct gpu;
 int gpu_open(struct gpu **out, const char *device, struct err *err);
 /* The same with a table of calls that the caller has (a mock); target: which of the built-in images to load. */
 int gpu_open_api(struct gpu **out, const struct gpu_api *api, int device, const char *target, struct err *err);
+int gpu_use(struct gpu *g, struct err *err);            /* from now on this thread, and no other, calls for it */
 void gpu_close(struct gpu *g);                          /* NULL is fine */
 const struct gpu_facts *gpu_facts(const struct gpu *g);
 const struct gpu_api *gpu_calls(const struct gpu *g);   /* for what this header has not */
