@@ -242,7 +242,7 @@ static void tell_error(const char *what, double *e, int n)
         return;
     qsort(e, (size_t)n, sizeof *e, by_size);
     printf("%-44s %3d rows: median %5.1f %%, mean %5.1f %%, 90 %% within %5.1f %%; planned %s by %.1f %% on average\n", what, n, 100 * expm1(e[n / 2]), 100 * expm1(sum / n),
-           100 * expm1(e[(int)(0.9 * (n - 1))]), bias > 0 ? "too fast" : "too slow", 100 * expm1(fabs(bias / n)));
+           100 * expm1(e[(int)ceil(0.9 * n) - 1]), bias > 0 ? "too fast" : "too slow", 100 * expm1(fabs(bias / n)));
 }
 
 static void tell_means(void)

@@ -33,8 +33,8 @@
 /* Seconds of the host for a kernel that is not launched with others as a graph: a step of PyTorch's interpreter, its autograd and a launch, as fitted to 53
  * rows of mixtures in Megatron-Bridge (45 to 55 with any device left out). */
 #define TRAIN_LAUNCH 50e-6
-#define TRAIN_ERROR_DENSE "244 published runs of dense models are met to 7 % in the median, 90 % of them to 22 %"
-#define TRAIN_ERROR_MIXTURE "53 published runs of mixtures are met to 16 % in the median (18 % with the device left out), 90 % of them to 42 %, and planned too fast by 13 % on average"
+#define TRAIN_ERROR_DENSE "244 published runs of dense models are met to 7 % in the median, 90 % of them to 23 %"
+#define TRAIN_ERROR_MIXTURE "53 published runs of mixtures are met to 14 % in the median (with the device left out too), 90 % of them to 45 %, and planned too fast by 12 % on average"
 
 /* What the backward pass makes again: nothing; what attention makes of queries and keys, where it keeps scores (selective of arXiv:2205.05198); that, what
  * norms and activations write; all of a layer but its input. */

@@ -8,6 +8,9 @@
  * (this one from memory), where products reach 78 %.  The best that it had: kernels of other devices and short sequences are slower. */
 #define FLASH_FORWARD 0.93
 #define FLASH_BACKWARD 0.80
+/* The largest share of its peak at which training on a device was met: an A100's.  Kernels timed by themselves reach up to 0.96 of a B300's, on numbers that draw
+ * less power; of normal ones cuBLASLt has 0.72 of an H100's (bench/records/gpu-vs-torch-h100-2026-11-27.csv). */
+#define SUSTAINED 0.783
 /* Exponentials that a unit makes in a second: 16 in a clock, of NVIDIA's since Ampere and AMD's, of about 1.7 GHz. */
 #define EXPONENTIALS (16 * 1.7e9)
 
@@ -28,9 +31,16 @@ static double reached(const struct train_case *c) { return c->job->passes * c->d
 /* A kernel that reads and writes so many bytes. */
 static double pass(const struct train_case *c, double bytes) { return bytes > 0 ? c->d->launch + bytes / reached(c) : 0; }
 
+static struct product_device products_of(const struct train_case *c, enum number what)
+{
+    struct product_device d = device_product(c->d, what);
+    d.mma = fmin(d.mma, SUSTAINED);
+    return d;
+}
+
 static double product(const struct train_case *c, enum number what, double batch, double M, double N, double K)
 {
-    const struct product_device d = device_product(c->d, what);
+    const struct product_device d = products_of(c, what);
     return product_seconds(&d, batch, ceil(M), ceil(N), ceil(K), number_bytes(what));
 }
 
@@ -132,7 +142,7 @@ static void attention_products(const struct train_case *c, const struct train_la
         of[1] = 2 * of[0];
         return;
     }
-    const struct product_device d = device_product(c->d, wide(c));
+    const struct product_device d = products_of(c, wide(c));
     const double scores = batch * S * seen(c, l), flops = scores * 2 * (k->d_head + k->d_v), rate = d.mma * d.peak * 2 / number_bytes(wide(c));
     const double exponentials = scores / (EXPONENTIALS * fmax(c->d->units, 1));
     of[0] = d.launch + (flops / (FLASH_FORWARD * rate) + exponentials) / c->job->attention;
