@@ -125,23 +125,30 @@ const struct exec_op exec_op_linear = { linear_check, linear_work, linear, NULL 
 
 /* ---- linear_act: h, then what the product needs ---- */
 
-static size_t h_bytes(const struct graph *g, const struct node *n, int64_t M) { return ((size_t)(M * g->tensor[n->in[1]].shape[0].n) * sizeof(float) + 255) / 256 * 256; }
+static size_t h_bytes(const struct graph *g, const struct node *n, int64_t M) { return ((size_t)(M * op_act_parts(n->attr.act) * tensor_cols(&g->tensor[n->out[0]])) * sizeof(float) + 255) / 256 * 256; }
 static int linear_act_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
     if (n->in[2] >= 0)
-        return EXEC_REFUSE(err, x, g, n, "experts (%d) are not done on devices", n->attr.n_expert);
+        return exec_experts_check(x, g, n, err);
     TRY(exec_check_f32(x, g, n, n->out[0], err));
     return linear_check(x, g, n, err);
 }
 static size_t linear_act_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
-    const int64_t M = tensor_rows(&g->tensor[n->in[0]], T, S);
-    return h_bytes(g, n, M) + linear_work(x, g, n, T, S);
+    const int64_t M = tensor_rows(&g->tensor[n->out[0]], T, S);
+    return h_bytes(g, n, M) + (n->in[2] >= 0 ? exec_experts_work(g, n, T) : linear_work(x, g, n, T, S));
 }
 static int linear_act(struct exec_run *r, const struct node *n, struct err *err)
 {
-    const int64_t M = exec_count_rows(r, n->in[0]), F = tensor_cols(&r->g->tensor[n->out[0]]);
+    const int64_t M = exec_count_rows(r, n->out[0]), F = tensor_cols(&r->g->tensor[n->out[0]]);
     float *h = (float *)(void *)r->work;
+    const bool experts = n->in[2] >= 0;
+    if (experts && exec_experts_fuses(r->g, n))
+        return exec_experts(r, n, true, exec_data(r, n->in[4]), exec_data(r, n->in[5]), exec_data(r, n->out[0]), r->work + h_bytes(r->g, n, M), err);
+    if (experts) {
+        TRY(exec_experts(r, n, false, NULL, exec_data(r, n->in[5]), h, r->work + h_bytes(r->g, n, M), err));
+        return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), exec_data(r, n->out[0]), err);
+    }
     const struct exec_product p = { .w = n->in[1], .x = exec_data(r, n->in[0]), .M = M, .y = h, .bias = exec_data(r, n->in[5]) };
     TRY(exec_product(r, &p, r->work + h_bytes(r->g, n, M), err));
     return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), exec_data(r, n->out[0]), err);

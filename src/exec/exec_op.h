@@ -63,7 +63,8 @@ struct exec_op {
 };
 #define EXEC_OPS(X) \
     X(embed) X(linear) X(linear_act) X(rmsnorm) X(layernorm) X(qk_norm) X(attention_paged) X(gelu) X(gelu_tanh) X(swiglu) X(geglu) X(geglu_tanh) \
-    X(swiglu_clamped) X(sigmoid) X(tanh) X(softcap) X(clip) X(add) X(take_rows)
+    X(swiglu_clamped) X(sigmoid) X(tanh) X(softcap) X(clip) X(add) X(take_rows) \
+    X(route) X(expert_linear) X(combine)
 #define X(name) extern const struct exec_op exec_op_##name;
 EXEC_OPS(X)
 #undef X
@@ -91,6 +92,12 @@ enum cpu_type exec_form(enum cpu_type t, int64_t K);
 int exec_product_check(const struct exec *x, const struct graph *g, const struct node *n, int w, struct err *err);
 size_t exec_product_work(const struct graph *g, int w, int64_t M);
 int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err);
+/* The product of a node's sorted rows (in: x, w, row, start) with their experts' weights: y[rows][N], or with act SwiGLU of it, times gate[rows] (NULL: 1),
+ * which exec_experts_fuses() allows.  bias[E][N] or NULL; work: exec_experts_work() bytes.  (exec_moe.c) */
+int exec_experts_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err);
+size_t exec_experts_work(const struct graph *g, const struct node *n, int T);
+bool exec_experts_fuses(const struct graph *g, const struct node *n);
+int exec_experts(struct exec_run *r, const struct node *n, bool act, const float *gate, const float *bias, float *y, char *work, struct err *err);
 /* y[rows][C] = a + b, b like a or one row for all (ld_b 0); y may be a. */
 int exec_add(struct exec_run *r, int64_t rows, int64_t C, const float *a, const float *b, int64_t ld_b, float *y, struct err *err);
 /* y[rows][F] = act of h, times scale[rows] (NULL: 1). */

@@ -150,7 +150,7 @@ struct moe_sort_args {
  * n_tile: GPU_MOE_TILES(T * k, E, size) hold all.  One block. */
 #define GPU_MOE_TILES(rows, E, size) (((rows) + ((rows) < (E) ? (rows) : (E)) * ((size) - 1)) / (size))
 struct moe_tiles_args { GLOBAL(int) tile; GLOBAL(const int) start; int E, size, n_tile; };
-/* Sorted rows by their experts' weights: y[i] = bias[e] + x[row[i]] * w[e][N][K]^T; row NULL: x[i].  act: N = 2F, y[i][F] = silu(gate half) * other half
+/* Sorted rows by their experts' weights: y[i] = bias[e] (ld_bias apart) + x[row[i]] * w[e][N][K]^T; row NULL: x[i].  act: N = 2F, y[i][F] = silu(gate half) * other half
  * * gate[i] (may be NULL).  Weights as of gemv (rows of all experts one after the other), tile as of moe_tiles.
  * moe_gemv_TYPE_M: size M; grid ceil(N / (waves * GPU_GEMV_ROWS(M))), n_tile.  moe_gemm_TYPE: size GPU_MOE_ROWS; grid ceil(N / GPU_MOE_COLS), n_tile;
  * K a multiple of 8 (quantised: 32); x is rounded to bf16 (quantised: int8 rows xq, xds of quantize_a8). */
@@ -158,7 +158,7 @@ struct moe_tiles_args { GLOBAL(int) tile; GLOBAL(const int) start; int E, size, 
 #define GPU_MOE_COLS 128
 struct moe_product_args {
     GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const i8) xq; GLOBAL(const float) xds; GLOBAL(const void) w; GLOBAL(const u16) scale;
-    GLOBAL(const float) bias; GLOBAL(const float) gate; GLOBAL(const int) tile; GLOBAL(const int) row; long ld_y, ld_x; int N, K, act;
+    GLOBAL(const float) bias; GLOBAL(const float) gate; GLOBAL(const int) tile; GLOBAL(const int) row; long ld_y, ld_x, ld_bias; int N, K, act;
 };
 /* y[t][C] = add[t] + sum over j of gate[slot[t][j]] * x[slot[t][j]], j ascending; add, gate may be NULL.  C a multiple of 4.  A thread four columns. */
 struct moe_combine_args {

@@ -196,6 +196,8 @@ static void combine(struct job *j, int T, int E, int k, int C, bool gated, bool 
 struct product { enum cpu_type type; int rows, T, E, k, N, K; enum spread how; bool listed, act, biased; };
 static enum gpu_kernel product_kernel(const struct product *p)
 {
+    if (p->type == TYPE_F32)
+        return p->rows > 1 ? GPU_moe_gemv_f32_4 : GPU_moe_gemv_f32_1;
     const int type = p->type == TYPE_BF16 ? 0 : p->type == TYPE_Q8_0 ? 1 : p->type == TYPE_Q4_0 ? 2 : 3;
     return (enum gpu_kernel)(p->rows == GPU_MOE_ROWS ? GPU_moe_gemm_bf16 + type : GPU_moe_gemv_bf16_1 + 2 * type + (p->rows > 1));
 }
@@ -204,7 +206,7 @@ static enum gpu_kernel product_kernel(const struct product *p)
 static void reference(struct job *j, const struct product *p, const struct sorted *s, const float *x, const void *blocks, const float *bias, float *h)
 {
     const size_t K = (size_t)p->K, N = (size_t)p->N, expert = N * type_bytes(p->type, p->K), panel = cpu_panel_size(K, PANEL), a8_row = a8_row_bytes(p->K);
-    const bool matrix = p->rows == GPU_MOE_ROWS, b16 = p->type == TYPE_BF16;
+    const bool matrix = p->rows == GPU_MOE_ROWS, b16 = p->type == TYPE_BF16 || p->type == TYPE_F32;
     const int n_x = p->listed ? p->T : p->T * p->k;
     void *panels = job_host(j, b16 ? cpu_panel_size(K, N) * 4 : panel_bytes(panel_of(p->type), p->K, p->N)), *a8 = job_host(j, (size_t)n_x * a8_row);
     uint16_t *x16 = job_host(j, (size_t)n_x * K * 2);
@@ -217,7 +219,7 @@ static void reference(struct job *j, const struct product *p, const struct sorte
         const void *w = (const char *)blocks + (size_t)e * expert;
         const real *b = bias ? bias + (size_t)e * N : NULL;
         if (b16)
-            (matrix ? ref()->pack_rows_bf16 : ref()->pack_rows)(&(struct pack){ .K = p->K, .N = p->N, .src = w, .ld = p->K, .src_bf16 = true, .out = panels, .panel = (ptrdiff_t)panel });
+            (matrix ? ref()->pack_rows_bf16 : ref()->pack_rows)(&(struct pack){ .K = p->K, .N = p->N, .src = w, .ld = p->K, .src_bf16 = p->type == TYPE_BF16, .out = panels, .panel = (ptrdiff_t)panel });
         else
             ref()->pack_panels(&(struct panel_pack){ .type = p->type, .K = p->K, .N = p->N, .src = w, .stride = type_bytes(p->type, p->K), .out = panels });
         for (int i = s->start[e]; i < s->start[e + 1]; i++) {
@@ -250,8 +252,8 @@ static void product(struct job *j, struct product p)
     }
     struct moe_product_args a = { .y = job_device(j, n_y * 4), .x = job_upload(j, x, n_in * 4), .w = job_upload(j, packed, gpu_pack_bytes(p.type, p.K, all_N)),
                                   .scale = job_upload(j, scale, gpu_pack_scale_bytes(p.type, p.K, all_N) + 16), .bias = p.biased ? job_upload(j, bias, (size_t)all_N * 4) : NULL,
-                                  .gate = p.act && p.listed ? s.d_sorted_gate : NULL, .tile = tile, .row = p.listed ? s.d_row : NULL, .ld_y = F, .ld_x = p.K, .N = p.N, .K = p.K, .act = p.act };
-    if (p.type != TYPE_BF16) {
+                                  .gate = p.act && p.listed ? s.d_sorted_gate : NULL, .tile = tile, .row = p.listed ? s.d_row : NULL, .ld_y = F, .ld_x = p.K, .ld_bias = p.N, .N = p.N, .K = p.K, .act = p.act };
+    if (p.type != TYPE_BF16 && p.type != TYPE_F32) {
         int8_t *q = job_device(j, n_in);
         float *ds = job_device(j, n_in / 4);
         a.xq = q, a.xds = ds;
@@ -263,7 +265,7 @@ static void product(struct job *j, struct product p)
     reference(j, &p, &s, x, blocks, p.biased ? bias : NULL, p.act ? h : want);
     if (p.act && !j->rc)
         ref()->swiglu_fwd(&(struct act){ .n_row = n_row, .F = F, .h = h, .ld_h = p.N, .scale = a.gate ? s.sorted_gate : NULL, .y = want, .ld_y = F });
-    const double tolerance = job_tolerance(p.type == TYPE_BF16 ? "gemm" : "gemm_q");
+    const double tolerance = job_tolerance(p.type == TYPE_BF16 || p.type == TYPE_F32 ? "gemm" : "gemm_q");
     job_compare(j, gpu_kernel_name(kernel), y, want, n_y, p.act ? 2 * tolerance + job_tolerance("swiglu_fwd") : tolerance);
     job_end(j, gpu_kernel_name(kernel));
 }
@@ -275,8 +277,8 @@ static void products(struct job *j, enum cpu_type type, int rows, bool large)
         product(j, (struct product){ type, rows, 96, 32, 4, 264, 1024, SPREAD_SOME, false, false, false });
         return;
     }
-    const int step = type == TYPE_Q4_K ? 256 : type == TYPE_BF16 ? 8 : 32, T = rows == GPU_MOE_ROWS ? 35 : 5;
-    const int deep = type == TYPE_BF16 ? 2120 : type == TYPE_Q4_0 ? 8256 : type == TYPE_Q8_0 ? 4160 : 4352;      /* beyond `depth` steps of a wave of 64 */
+    const int step = type == TYPE_Q4_K ? 256 : type == TYPE_BF16 ? 8 : type == TYPE_F32 ? 4 : 32, T = rows == GPU_MOE_ROWS ? 35 : 5;
+    const int deep = type == TYPE_BF16 ? 2120 : type == TYPE_F32 ? 1060 : type == TYPE_Q4_0 ? 8256 : type == TYPE_Q8_0 ? 4160 : 4352;      /* beyond `depth` steps of a wave of 64 */
     product(j, (struct product){ type, rows, T, 3, 2, rows == GPU_MOE_ROWS ? 140 : 26, 3 * step, SPREAD_HALF, true, true, true });       /* 0 rows for the last expert, and all to both others */
     product(j, (struct product){ type, rows, T, 6, 2, 13, step, SPREAD_SOME, false, false, true });
     product(j, (struct product){ type, rows, 1, 1, 1, 6, 5 * step, SPREAD_SOME, true, true, false });
@@ -306,11 +308,11 @@ void check_moe(struct job *j, bool large)
     combine(j, 1, 1, 1, 4, true, false);
     combine(j, 7 * many, 8, 2, 68, true, true);
     combine(j, 5 * many, 16, 8, 1028, false, true);
-    static const enum cpu_type types[] = { TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
+    static const enum cpu_type types[] = { TYPE_F32, TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         products(j, types[t], 1, large);
         products(j, types[t], 4, large);
-        if (types[t] != TYPE_Q4_K)
+        if (types[t] != TYPE_Q4_K && types[t] != TYPE_F32)
             products(j, types[t], GPU_MOE_ROWS, large);
     }
 }

@@ -109,8 +109,9 @@ DK_INLINE void moe_write(const struct moe_product_args *a, struct moe_tile t, in
     if (m >= t.n || c >= (a->act ? a->N / 2 : a->N))
         return;
     if (a->bias) {
-        v += a->bias[w_row(a, t, n)];
-        other += a->act ? a->bias[w_row(a, t, n + COLS / 2)] : 0.0f;
+        const DK_GLOBAL float *bias = a->bias + t.e * a->ld_bias - (long)t.e * a->N;
+        v += bias[w_row(a, t, n)];
+        other += a->act ? bias[w_row(a, t, n + COLS / 2)] : 0.0f;
     }
     if (a->act)
         v = v / (1.0f + dk_exp2(-DK_LOG2E * v)) * other * (a->gate ? a->gate[t.first + m] : 1.0f);

@@ -77,7 +77,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void moe_gemv_##type##_##n_m(struct moe_product_ar
     for (int m = 0; m < n_m; m++) {                                                                             \
         DK_UNROLL                                                                                               \
         for (int r = 0; r < n_row; r++)                                                                         \
-            s[m][r] = dk_wave_sum(s[m][r]) + (a.bias ? a.bias[row[r]] : 0.0f);                                  \
+            s[m][r] = dk_wave_sum(s[m][r]) + (a.bias ? a.bias[e * a.ld_bias + row[r] - e * a.N] : 0.0f);                                  \
         DK_UNROLL                                                                                               \
         for (int r = 0; r < n_row; r++) {                                                                       \
             const int c = c0 + r, up = r + n_row / 2 < n_row ? r + n_row / 2 : r;                               \
@@ -89,6 +89,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void moe_gemv_##type##_##n_m(struct moe_product_ar
     }                                                                                                           \
 }
 #define MOE_GEMV_BOTH(type, TYPE, columns, depth) MOE_GEMV(type, TYPE, 1, 2, columns, depth) MOE_GEMV(type, TYPE, 4, 4, columns, 1)
+MOE_GEMV_BOTH(f32, F32, 4, 4)
 MOE_GEMV_BOTH(bf16, BF16, 8, 4)
 MOE_GEMV_BOTH(q8_0, Q8_0, 16, 4)
 MOE_GEMV_BOTH(q4_0, Q4_0, 32, 4)
