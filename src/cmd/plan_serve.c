@@ -208,6 +208,18 @@ static json_t *spread_json(const struct spread *s)
                      tree_number(s->p99));
 }
 
+/* What a step is made of: seconds, and at least, of all of a kind. */
+static json_t *rows_json(const struct serve_plan *s)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < s->n_row; i++) {
+        const struct price_row *r = &s->row[i];
+        json_array_append_new(all, json_pack("{s:s, s:i, s:f, s:f, s:f, s:f, s:f}", "what", r->what, "kernels", r->count, "seconds", r->seconds, "seconds_roofline", r->roofline, "operations", r->flops,
+                                             "bytes", r->bytes, "bytes_sent", r->sent));
+    }
+    return all;
+}
+
 json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m, const struct workload *w)
 {
     const struct serve_plan *s = &p->plan;
@@ -224,6 +236,7 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
     json_object_set_new(all, "too_long_share", json_real(too_long_share(&s->sim))), json_object_set_new(all, "cut_share", json_real(cut_share(&s->sim)));
     json_object_set_new(all, "ttft_seconds", spread_json(&s->sim.ttft)), json_object_set_new(all, "tpot_seconds", spread_json(&s->sim.tpot));
     json_object_set_new(all, "e2e_seconds", spread_json(&s->sim.e2e)), json_object_set_new(all, "step_seconds_roofline", json_real(s->bound));
+    json_object_set_new(all, "step_parts", rows_json(s));
     json_object_set_new(all, "usd_per_million_output_tokens", tree_number(usd_mtok(p))), json_object_set_new(all, "wh_per_million_output_tokens", tree_number(wh_mtok(p)));
     json_object_set_new(all, "usd_per_hour", d->price > 0 ? json_real(p->n * d->price) : json_null()), json_object_set_new(all, "price_date", d->price_date ? json_string(d->price_date) : json_null());
     json_object_set_new(all, "deployments_reach_tokens_per_s", tree_number(deployments_reach(p, m, w)));
