@@ -103,11 +103,12 @@ static void defaults(struct serve_opts *o, const struct serve_opts *given)
         o->layout.dp = o->n / (o->layout.tp * o->layout.pp);
 }
 
-static int misses(const struct serve_memory *m, const struct layout *l, const struct device *d, struct err *err)
+/* would: what fits, behind what is missing; "": not looked for. */
+static int misses(const struct serve_memory *m, const struct layout *l, const struct device *d, const char *would, struct err *err)
 {
     char a[32], b[32], c[32], e[32], f[32];
-    return ERR(err, NOFIT, "%d x %s (tp %d, pp %d) has %s each, and weights take %s, a step %s, the runtime and what is left free %s: %s are missing", l->tp * l->pp, d->name, l->tp, l->pp,
-               fmt_bytes(a, m->all), fmt_bytes(b, m->weights), fmt_bytes(c, m->work), fmt_bytes(e, m->runtime + m->spare), fmt_bytes(f, -m->cache));
+    return ERR(err, NOFIT, "%d x %s (tp %d, pp %d) has %s each, and weights take %s, a step %s, the runtime and what is left free %s: %s are missing%s", l->tp * l->pp, d->name, l->tp, l->pp,
+               fmt_bytes(a, m->all), fmt_bytes(b, m->weights), fmt_bytes(c, m->work), fmt_bytes(e, m->runtime + m->spare), fmt_bytes(f, -m->cache), would);
 }
 
 /* What one replica is to the simulation. */
@@ -206,7 +207,7 @@ int serve_plan_layout(struct serve_plan *out, const struct config *c, const stru
     if (o.layout.dp < 1 || o.layout.dp * o.layout.tp * o.layout.pp != o.n)
         return ERR(err, USAGE, "%d devices are not replicas of tp %d x pp %d", o.n, o.layout.tp, o.layout.pp);
     TRY(engine_open(&e, out, c, d, w, &o, err));
-    int rc = out->memory.cache > 0 ? find_capacity(out, &e, c, w, &o, err) : misses(&out->memory, &o.layout, d, err);
+    int rc = out->memory.cache > 0 ? find_capacity(out, &e, c, w, &o, err) : misses(&out->memory, &o.layout, d, "", err);
     if (!rc)
         rc = see(out, &e, c, w, &o, err);
     priced_free(e.own);
@@ -263,10 +264,53 @@ static int try_layout(struct search *s, const struct layout *l, struct err *err)
     return rc;
 }
 
+static bool has_room(const struct search *s, const struct layout *l, enum number weights)
+{
+    struct serve_opts o = *s->o;
+    struct serve_plan p;
+    struct engine e;
+    struct err none;
+    o.layout = *l;
+    if (weights != o.weights)
+        o.weights = weights, o.weight_bits = 0;
+    defaults(&o, &o);
+    if (layout_check(s->c, l, &none) < 0 || engine_open(&e, &p, s->c, s->d, s->w, &o, &none) < 0)
+        return false;
+    priced_free(e.own);
+    return p.memory.cache > 0;
+}
+
+/* "; --weights fp8, or 4 devices, would do": of types the widest, of numbers of devices, doubling, the least. */
+static void what_would_do(const struct search *s, char *out, size_t n)
+{
+    static const enum number narrower[] = { NUMBER_FP8, NUMBER_FP4 };
+    const int node = s->d->node > 1 ? s->d->node : 1;
+    const char *type = NULL;
+    int more = 0;
+    for (int i = 0; i < 2 && !type; i++)
+        if (number_bits(narrower[i]) < number_bits(s->o->weights) && has_room(s, &s->nearest_layout, narrower[i]))
+            type = number_name(narrower[i]);
+    for (int size = 2 * s->nearest_layout.tp * s->nearest_layout.pp; size <= node * SERVE_STAGES && s->o->n > 0 && s->o->layout.tp <= 0 && s->o->layout.pp <= 0 && !more; size *= 2) {
+        const int tp = size < node ? size : node;
+        if (has_room(s, &(struct layout){ tp, s->c->n_expert ? tp : 1, size / tp, 1 }, s->o->weights))
+            more = size;
+    }
+    *out = 0;
+    if (type && more)
+        snprintf(out, n, "; --weights %s, or %d devices, would do", type, more);
+    else if (type)
+        snprintf(out, n, "; --weights %s would do", type);
+    else if (more)
+        snprintf(out, n, "; %d devices would do", more);
+}
+
 static int nothing_fits(const struct search *s, struct err *err)
 {
+    char would[80] = "";
+    if (s->tried && !s->o->priced)
+        what_would_do(s, would, sizeof would);
     if (s->tried)
-        return misses(&s->nearest, &s->nearest_layout, s->d, err);
+        return misses(&s->nearest, &s->nearest_layout, s->d, would, err);
     if (s->o->layout.tp > (s->d->node > 1 ? s->d->node : 1))
         return ERR(err, USAGE, "tp %d, expected at most the %d devices of a node of %s", s->o->layout.tp, s->d->node > 1 ? s->d->node : 1, s->d->name);
     struct layout asked = layout_ones(&s->o->layout);

@@ -42,6 +42,15 @@ static void a_model_that_fits_nowhere_says_by_how_much(void **state)
     assert_int_equal(serve_plan(&p, &c, device("h100"), &w, &o, &err), ERR_NOFIT);
     assert_non_null(strstr(err.msg, "are missing"));
     assert_non_null(strstr(err.msg, "H100"));
+    assert_non_null(strstr(err.msg, "; 16 devices would do"));
+    o.n = 16;                                            /* and so they do */
+    OK(serve_plan(&p, &c, device("h100"), &w, &o, &err));
+    const struct config llama = model("llama-3-70b");
+    o = usual, o.n = 1, o.weights = o.compute = NUMBER_BF16;
+    assert_int_equal(serve_plan(&p, &llama, device("h100"), &w, &o, &err), ERR_NOFIT);
+    assert_non_null(strstr(err.msg, "are missing; --weights fp8, or 2 devices, would do"));
+    o.weights = o.compute = NUMBER_FP8;
+    OK(serve_plan(&p, &llama, device("h100"), &w, &o, &err));
 }
 
 static void a_layout_that_cannot_be_is_an_error(void **state)
