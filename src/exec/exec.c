@@ -268,14 +268,48 @@ static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
     return 0;
 }
 
-static int longest_range(const struct step *s)
+/* A power of two, so that few graphs serve all lengths. */
+static int ranges_of(const struct step *s, int n_range_most)
 {
-    int most = 0;
+    int most = 1, n_range = 1;
     for (int i = 0; i < s->S && s->seq_start; i++) {
         const int n = (s->pos0 ? s->pos0[i] : 0) + s->seq_start[i + 1] - s->seq_start[i];
         most = n > most ? n : most;
     }
-    return (most + GPU_RANGE - 1) / GPU_RANGE;
+    while (n_range * GPU_RANGE < most)
+        n_range *= 2;
+    return n_range < n_range_most ? n_range : n_range_most;
+}
+
+/* ---- passes that come again, as one launch ---- */
+
+static bool same(const struct exec_shape *a, const struct exec_shape *b) { return a->pass == b->pass && a->T == b->T && a->S == b->S && a->n_range == b->n_range; }
+static struct exec_graph *recorded(struct exec *x, const struct exec_shape *shape)
+{
+    for (int i = 0; i < x->n_graph; i++)
+        if (same(&x->graph[i].shape, shape))
+            return &x->graph[i];
+    return NULL;
+}
+
+static int record(struct exec_run *r, const struct exec_shape *shape, struct exec_graph **out, struct err *err)
+{
+    struct exec *x = r->x;
+    struct exec_graph *to = &x->graph[x->n_graph < EXEC_GRAPHS ? x->n_graph : 0];
+    for (int i = 1; x->n_graph == EXEC_GRAPHS && i < x->n_graph; i++)
+        to = x->graph[i].used < to->used ? &x->graph[i] : to;
+    if (x->n_graph == EXEC_GRAPHS) {                     /* the one that was not used for longest; the stream may still be at it */
+        TRY(gpu_wait(x->gpu, x->stream, err));
+        gpu_graph_free(x->gpu, &to->graph);
+    } else {
+        x->n_graph++;
+    }
+    *to = (struct exec_graph){ .shape = *shape };
+    TRY(gpu_graph_begin(x->gpu, x->stream, err));
+    struct err later;
+    const int rc = launch_all(r, shape->pass, err), ended = gpu_graph_end(x->gpu, x->stream, &to->graph, rc ? &later : err);
+    *out = to;
+    return rc ? rc : ended;
 }
 
 static int run(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
@@ -283,8 +317,17 @@ static int run(struct graph_device *d, const struct graph *g, enum pass pass, co
     struct exec *x = exec_of(d);
     TRY(gpu_use(x->gpu, err));
     TRY(send_step(x, g, pass, step, err));
-    struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = longest_range(step) };
-    return launch_all(&r, pass, err);
+    struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = ranges_of(step, (int)div_up((int64_t)x->tables.page_stride * KV_TOKENS, GPU_RANGE)) };
+    const struct exec_shape shape = { pass, step->T, step->S, r.n_range };
+    struct exec_graph *graph = recorded(x, &shape);
+    const bool again = x->ran[pass] && same(&x->last[pass], &shape);
+    x->last[pass] = shape, x->ran[pass] = true;
+    if (!graph && again && !g->backward && (step->T == step->S || step->S == 1 || !step->T))
+        TRY(record(&r, &shape, &graph, err));
+    if (!graph)
+        return launch_all(&r, pass, err);
+    graph->used = ++x->n_run;
+    return gpu_graph_launch(x->gpu, x->stream, &graph->graph, err);
 }
 
 static int wait(struct graph_device *d, struct err *err) { return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err); }
@@ -317,6 +360,8 @@ static void host_free(struct graph_device *d, void *p) { gpu_host_free(exec_of(d
 static void exec_free(struct graph_device *d)
 {
     struct exec *x = exec_of(d);
+    for (int i = 0; i < x->n_graph; i++)
+        gpu_graph_free(x->gpu, &x->graph[i].graph);
     gpu_event_free(x->gpu, x->sent);
     gpu_host_free(x->gpu, x->step);
     gpu_free(x->gpu, x->arena);

@@ -78,11 +78,10 @@ static int forward(struct exec_run *r, const struct node *n, struct err *err)
     struct attn_decode_args p = { .part = (float *)(void *)r->work, .q = qkv, .kv = kv, .page_size = page, .ld_q = C, .n_kv_head = G, .n_group = H / G, .n_range = r->n_range,
                                   .scale_log2e = (float)(a->scale * 1.4426950408889634) };
     const int32_t *start = r->step->seq_start;
-    if (T == r->step->S && T <= PART_ROWS) {           /* a row of each */
-        p.ld_pages = t->page_stride;
-        return ranges(r, n, &p, 0, 0, T, o, (int64_t)H * dv, err);
-    }
-    for (int s = 0; s < r->step->S; s++)
+    p.ld_pages = T == r->step->S ? t->page_stride : 0;
+    for (int64_t row = 0; row < T && p.ld_pages; row += PART_ROWS)             /* a row of each sequence */
+        TRY(ranges(r, n, &p, (int)row, row, min_i64(PART_ROWS, T - row), o, (int64_t)H * dv, err));
+    for (int s = 0; s < r->step->S && !p.ld_pages; s++)
         for (int64_t row = start[s]; row < start[s + 1]; row += PART_ROWS)
             TRY(ranges(r, n, &p, s, row, min_i64(PART_ROWS, start[s + 1] - row), o, (int64_t)H * dv, err));
     return 0;

@@ -24,8 +24,8 @@ struct exec_tables {
 };
 struct exec_rows { int node, w; size_t at; };              /* rows of an embedding in a file: of which node, in the block of a step */
 
-#define EXEC_GRAPHS 16
-/* A pass of these sizes, recorded: with pages also the ranges of the longest sequence. */
+#define EXEC_GRAPHS 32
+/* A pass of these sizes, recorded when it comes the second time in a row: its launches then are one. */
 struct exec_shape { enum pass pass; int T, S, n_range; };
 struct exec_graph { struct exec_shape shape; struct gpu_graph graph; uint64_t used; };
 
@@ -43,7 +43,7 @@ struct exec {
     void *sent;                                                  /* event: it is up */
     bool sending;
     struct exec_graph graph[EXEC_GRAPHS]; int n_graph; uint64_t n_run;
-    struct exec_shape last;
+    struct exec_shape last[N_PASS]; bool ran[N_PASS];
 };
 
 struct exec_run {
@@ -51,13 +51,15 @@ struct exec_run {
     const struct graph *g;
     const struct step *step;
     char *work;                                                  /* on the device, as many bytes as the operation's work() said */
-    int n_range;                                                 /* of GPU_RANGE positions, of the longest sequence */
+    int n_range;                                                 /* of GPU_RANGE positions, at least those of the longest sequence: a power of two, or all there are */
 };
 
 struct exec_op {
     /* Can it be done here?  Says what cannot.  NULL: always. */
     int (*check)(const struct exec *x, const struct graph *g, const struct node *n, struct err *err);
     size_t (*work)(const struct exec *x, const struct graph *g, const struct node *n, int T, int S);      /* bytes; NULL: none */
+    /* Gives its launches to the stream, and waits for nothing.  Launches of an inference graph's passes are recorded and used again for other steps of
+     * the same T, S and n_range, where S is 1 or each sequence has one row: nothing else of the step may be in their arguments. */
     int (*forward)(struct exec_run *r, const struct node *n, struct err *err);
     int (*backward)(struct exec_run *r, const struct node *n, struct err *err);                           /* NULL: none yet */
 };

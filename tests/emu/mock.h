@@ -18,9 +18,8 @@ static struct {
     struct { char *p; size_t n; } block[MOCK_BLOCKS];
     int n_block, n_module, n_event, n_stream, fail_launch;      /* fail_launch: the n-th launch from now fails */
     size_t bytes, bytes_max;                                    /* taken; how many there are, 0: any */
-    bool recording;
-    struct mock_launch recorded[MOCK_RECORDED];
-    int n_recorded;
+    struct mock_graph { int n; struct mock_launch launch[MOCK_RECORDED]; } *recording;
+    int n_graph;
     int (*run)(const struct mock_launch *l);                    /* 0, or the driver's error */
     int wave;
 } mock;
@@ -85,28 +84,30 @@ static int mock_launch(void *k, unsigned gx, unsigned gy, unsigned gz, unsigned 
         return 1;
     memcpy(l.args, extra[1], n);
     if (mock.recording) {
-        if (mock.n_recorded == MOCK_RECORDED)
+        if (mock.recording->n == MOCK_RECORDED)
             return 2;
-        mock.recorded[mock.n_recorded++] = l;
+        mock.recording->launch[mock.recording->n++] = l;
         return 0;
     }
     return mock.run(&l);
 }
 static int mock_kernel_attribute(void *k, int attribute, int value) { return !k || attribute != 8 || value <= 0; }
-static int mock_capture_begin(void *s, int mode) { return (void)s, (void)mode, mock.recording = true, mock.n_recorded = 0, 0; }
-static int mock_capture_end(void *s, void **graph) { return (void)s, mock.recording = false, *graph = &mock, 0; }
+static int mock_capture_begin(void *s, int mode) { return (void)s, (void)mode, (mock.recording = calloc(1, sizeof *mock.recording)) ? mock.n_graph++, 0 : 2; }
+static int mock_capture_end(void *s, void **graph) { return (void)s, *graph = mock.recording, mock.recording = NULL, 0; }
 static int mock_graph_new(void **run, void *graph, unsigned long long flags) { return (void)flags, *run = graph, 0; }
 static int mock_graph_launch(void *run, void *s)
 {
-    (void)run, (void)s;
-    for (int i = 0; i < mock.n_recorded; i++) {
-        const int rc = mock.run(&mock.recorded[i]);
+    const struct mock_graph *g = run;
+    (void)s;
+    for (int i = 0; i < g->n; i++) {
+        const int rc = mock.run(&g->launch[i]);
         if (rc)
             return rc;
     }
     return 0;
 }
 static int mock_nothing(void *p) { return (void)p, 0; }
+static int mock_graph_free(void *p) { return free(p), mock.n_graph--, 0; }
 static int mock_host_alloc(void **p, size_t n) { return (*p = malloc(n)) ? 0 : 2; }
 static int mock_host_free(void *p) { return free(p), 0; }
 static int mock_begin(int device) { return (void)device, 0; }
@@ -120,7 +121,7 @@ static const struct gpu_api mock_api = {
     .stream_wait = mock_wait, .event_new = mock_event_new, .event_free = mock_event_free, .event_record = mock_event_record, .event_wait = mock_wait,
     .event_ms = mock_event_ms, .stream_wait_event = mock_stream_wait_event, .module_load = mock_module_load, .module_free = mock_module_free,
     .module_kernel = mock_module_kernel, .launch = mock_launch, .kernel_attribute = mock_kernel_attribute, .capture_begin = mock_capture_begin, .capture_end = mock_capture_end, .graph_new = mock_graph_new,
-    .graph_launch = mock_graph_launch, .graph_free = mock_nothing, .graph_run_free = mock_nothing, .host_free = mock_host_free, .host_alloc = mock_host_alloc,
+    .graph_launch = mock_graph_launch, .graph_free = mock_graph_free, .graph_run_free = mock_nothing, .host_free = mock_host_free, .host_alloc = mock_host_alloc,
     .device_begin = mock_begin, .device_end = mock_end, .error_text = mock_text, .facts = mock_facts, .word = "mock",
 };
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 #include "../emu/kernels.h"
 #include "../emu/emu942.c"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "exec/exec.h"
@@ -24,14 +25,24 @@ static int run(const struct mock_launch *l)
     return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
 }
 
+static int open_on_device(struct engine **e, const char *path, const struct engine_opts *opts)
+{
+    struct engine_opts o = *opts;
+    const int rc = exec_open_gpu(&o.device, open_emulated(run, 64, "gfx942"), &err);
+    return rc ? rc : engine_new(e, path, &o, pool, &err);
+}
 static struct engine *open_engine(const char *path, bool device, enum weights_as as)
 {
     struct engine *e;
-    struct engine_opts o = { .n_slot = 2, .step_tokens = 16, .n_logits = 16, .no_tok = true, .as = as };
-    if (device)
-        OK(exec_open_gpu(&o.device, open_emulated(run, 64, "gfx942"), &err));
-    OK(engine_new(&e, path, &o, pool, &err));
+    const struct engine_opts o = { .n_slot = 2, .step_tokens = 16, .n_logits = 16, .no_tok = true, .as = as };
+    OK(device ? open_on_device(&e, path, &o) : engine_new(&e, path, &o, pool, &err));
     return e;
+}
+/* Nothing of the device is left. */
+static void close_engine(struct engine *e)
+{
+    engine_free(e);
+    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream + mock.n_graph, 0);
 }
 
 static double difference(const float *x, const float *y, size_t n)
@@ -59,14 +70,125 @@ static void logits_are_those_of_the_host(void **state)
         }
         assert_true(difference(logits[1], logits[0], 11 * V) < 3e-6);
         engine_free(e[0]);
-        engine_free(e[1]);
+        close_engine(e[1]);
     }
     assert_int_equal(amd_bad, 0);
 }
 
+/* Logits of the last row of each part. */
+static void step(struct engine *e, const struct engine_part *part, int n, float *out)
+{
+    const size_t V = (size_t)engine_config(e)->vocab_size;
+    const float *logits;
+    int32_t row[2];
+    for (int i = 0, at = 0; i < n; i++)
+        at += part[i].n, row[i] = at - 1;
+    OK(engine_run(e, part, n, &err));
+    OK(engine_head(e, row, n, &logits, &err));
+    memcpy(out, logits, (size_t)n * V * sizeof *out);
+}
+
+static void a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others(void **state)
+{
+    (void)state;
+    enum { N = 15, V_MAX = 128 };
+    for (int as = WEIGHTS_FILE; as <= WEIGHTS_BF16; as++) {
+        struct engine *e = open_engine("tests/golden/llama", true, (enum weights_as)as);
+        const int V = engine_config(e)->vocab_size;
+        int32_t a[N], b[N];
+        float whole[2][V_MAX], cut[2 * V_MAX];
+        assert_true(V <= V_MAX);
+        for (int i = 0; i < N; i++)
+            a[i] = (int32_t)(rng_u64(1, (uint64_t)i) % (uint64_t)V), b[i] = (int32_t)(rng_u64(2, (uint64_t)i) % (uint64_t)V);
+        step(e, &(struct engine_part){ 0, 0, N, a, NULL, 0 }, 1, whole[0]);
+        step(e, &(struct engine_part){ 1, 0, N, b, NULL, 0 }, 1, whole[1]);
+        step(e, (struct engine_part[]){ { 1, 0, 3, a, NULL, 0 }, { 0, 0, 8, b, NULL, 0 } }, 2, cut);      /* other slots, uneven */
+        step(e, (struct engine_part[]){ { 0, 8, 1, b + 8, NULL, 0 }, { 1, 3, 6, a + 3, NULL, 0 } }, 2, cut);
+        for (int i = 9; i < N; i++)                      /* the third such step is one launch */
+            step(e, (struct engine_part[]){ { 1, i, 1, a + i, NULL, 0 }, { 0, i, 1, b + i, NULL, 0 } }, 2, cut);
+        assert_memory_equal(cut, whole[0], (size_t)V * sizeof *cut);
+        assert_memory_equal(cut + V, whole[1], (size_t)V * sizeof *cut);
+        assert_true(mock.n_graph >= 2);
+        close_engine(e);
+    }
+}
+
+static void pages_are_shared_and_copied(void **state)
+{
+    (void)state;
+    enum { V_MAX = 128 };
+    struct engine *e;
+    const struct engine_opts o = { .n_slot = 2, .n_page = 5, .step_tokens = 16, .no_tok = true };
+    OK(open_on_device(&e, "tests/golden/llama", &o));
+    int32_t ids[9];
+    float want[V_MAX], got[V_MAX];
+    for (int i = 0; i < 9; i++)
+        ids[i] = i * 5 + 1;
+    const int32_t first = 3, second = 1;
+    step(e, &(struct engine_part){ 0, 0, 8, ids, &first, 0 }, 1, want);
+    engine_copy_page(e, first, second);
+    step(e, &(struct engine_part){ 0, 8, 1, ids + 8, &first, 0 }, 1, want);
+    step(e, &(struct engine_part){ 1, 8, 1, ids + 8, &second, 0 }, 1, got);
+    assert_memory_equal(want, got, (size_t)engine_config(e)->vocab_size * sizeof *got);
+    close_engine(e);
+}
+
+static void a_device_that_is_lost_fails_the_step_and_all_later_ones(void **state)
+{
+    (void)state;
+    struct engine *e = open_engine("tests/golden/llama", true, WEIGHTS_FILE);
+    const int32_t ids[2] = { 1, 2 };
+    const float *logits;
+    mock.fail_launch = 5;
+    assert_int_equal(engine_run(e, &(struct engine_part){ 0, 0, 2, ids, NULL, 0 }, 1, &err), ERR_IO);
+    assert_non_null(strstr(err.msg, "launch failed"));
+    assert_int_equal(engine_run(e, &(struct engine_part){ 0, 0, 2, ids, NULL, 0 }, 1, &err), ERR_IO);
+    assert_int_equal(engine_head(e, &(int32_t){ 0 }, 1, &logits, &err), ERR_IO);
+    close_engine(e);
+}
+
+static void what_it_cannot_do_or_hold_is_refused_before_a_weight_is_read(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct engine_opts o = { .n_slot = 1, .step_tokens = 16, .no_tok = true, .kv = ENGINE_KV_INT8 };
+    assert_int_equal(open_on_device(&e, "tests/golden/llama", &o), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "attention_paged '0.attn'"));
+    assert_non_null(strstr(err.msg, "I8"));
+    o.kv = ENGINE_KV_AUTO;
+    mock.bytes_max = 20000;
+    assert_int_equal(open_on_device(&e, "tests/golden/llama", &o), ERR_NOMEM);
+    assert_non_null(strstr(err.msg, "expected"));
+    mock.bytes_max = 0;
+    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
+}
+
+static void without_memory_of_the_host_nothing_is_left(void **state)
+{
+    (void)state;
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = 4, .no_tok = true };
+    for (int n = 0, rc = -1; rc; n++) {
+        struct engine *e = NULL;
+        struct graph_device *d = NULL;
+        struct gpu *g = open_emulated(run, 64, "gfx942");
+        struct engine_opts with = o;
+        mem_fail_at(n);
+        rc = exec_open_gpu(&d, g, &err);
+        with.device = d;
+        rc = rc ? rc : engine_new(&e, "tests/golden/llama", &with, pool, &err);
+        mem_fail_at(-1);
+        close_engine(e);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(logits_are_those_of_the_host) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_those_of_the_host), cmocka_unit_test(a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others), cmocka_unit_test(pages_are_shared_and_copied),
+        cmocka_unit_test(a_device_that_is_lost_fails_the_step_and_all_later_ones), cmocka_unit_test(what_it_cannot_do_or_hold_is_refused_before_a_weight_is_read),
+        cmocka_unit_test(without_memory_of_the_host_nothing_is_left),
+    };
+    log_level_set(LOG_WARN);
     OK(pool_new(&pool, 2, &err));
     const int rc = cmocka_run_group_tests(tests, NULL, NULL);
     pool_free(pool);
