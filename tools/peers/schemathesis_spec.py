@@ -48,12 +48,13 @@ inputs = {"oneOf": [text(20, 1), texts(4), ids, {"type": "array", "items": ids, 
 seed = {"type": "integer", "minimum": -(1 << 62), "maximum": 1 << 62}
 bias = {"type": "object", "propertyNames": {"pattern": "^[1-9][0-9]?$"}, "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}, "maxProperties": 5}
 stop = {"oneOf": [text(10, 1), texts(4)]}
+notes = {"type": "object", "propertyNames": {"pattern": "^[^\\x00]{1,8}$"}, "additionalProperties": text(10), "maxProperties": 3}         # a name with NUL is refused
 messages = {"type": "array", "minItems": 1, "maxItems": 2, "items": {
     "type": "object", "required": ["role", "content"], "additionalProperties": False,
     "properties": {"role": {"type": "string", "enum": ["developer", "system", "user", "assistant"]}, "content": text(10), "name": text(10)}}}
 few = {"type": "integer", "minimum": 1, "maximum": 8}
 SAID = {
-    "/chat/completions": {"messages": messages, "max_tokens": few, "max_completion_tokens": few, "logit_bias": bias, "stop": stop, "seed": seed, "logprobs": {"type": "boolean", "enum": [True]},
+    "/chat/completions": {"messages": messages, "max_tokens": few, "max_completion_tokens": few, "logit_bias": bias, "stop": stop, "seed": seed, "metadata": notes, "logprobs": {"type": "boolean", "enum": [True]},
                           "n": {"type": "integer", "minimum": 1, "maximum": 4}, "store": {"type": "boolean", "enum": [False]}, "modalities": {"type": "array", "enum": [["text"]]}},
     "/completions": {"prompt": inputs, "max_tokens": {"type": "integer", "minimum": 0, "maximum": 8}, "logit_bias": bias, "stop": stop, "seed": seed, "n": {"type": "integer", "minimum": 1, "maximum": 2},
                      "best_of": {"type": "integer", "minimum": 2, "maximum": 4}, "stream": {"type": "boolean", "enum": [False]}},
