@@ -145,9 +145,19 @@ static int settle(struct pg *p, struct err *err)
     return script_once(p, SETTINGS, err);
 }
 
+/* Between transactions nothing is expected: what can be read then is mostly the server's word that it ends, and the end. */
+static void look_for_end(struct pg *p)
+{
+    struct pollfd at = { .fd = pq.PQsocket(p->at), .events = POLLIN };
+    for (int i = 0; i < 2 && pq.PQstatus(p->at) == CONNECTION_OK && poll(&at, 1, 0) > 0; i++)
+        pq.PQconsumeInput(p->at);
+}
+
 /* A connection that was lost is made again, unless that would cut a transaction in two. */
 static int reach(struct pg *p, struct err *err)
 {
+    if (!p->db.in_transaction)
+        look_for_end(p);
     if (pq.PQstatus(p->at) == CONNECTION_OK)
         return 0;
     if (p->db.in_transaction)

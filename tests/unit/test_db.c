@@ -382,6 +382,33 @@ static void a_lost_connection_is_made_again_but_not_within_a_transaction(void **
     db_close(db);
 }
 
+/* As after the server was started again: the first who asks is not told of it. */
+static void a_connection_that_ended_at_rest_is_made_again_before_it_is_used(void **state)
+{
+    (void)state;
+    struct db *db = with_table(), *other = opened();
+    const struct timespec moment = { 0, 1000000 };
+    for (int how = 0; how < 3; how++) {
+        int64_t pid = 0, n = -1;
+        OK(db_query_int(&pid, db, 0, "SELECT pg_backend_pid()", NULL, 0, &err));
+        OK(db_run(other, "SELECT pg_terminate_backend($1::int4)", (struct db_arg[]){ { .kind = DB_INT, .i = pid } }, 1, NULL, &err));
+        while (!kill((pid_t)pid, 0))
+            nanosleep(&moment, NULL);
+        if (how == 0)
+            OK(db_query_int(&n, db, 0, "SELECT count(*) FROM t", NULL, 0, &err));
+        else if (how == 1)
+            OK(db_run(db, "INSERT INTO t (i) VALUES (1)", NULL, 0, NULL, &err));
+        else {
+            OK(db_begin(db, &err));
+            OK(db_run(db, "INSERT INTO t (i) VALUES (2)", NULL, 0, NULL, &err));
+            OK(db_commit(db, &err));
+        }
+    }
+    assert_int_equal(count(other), 2);
+    db_close(other);
+    db_close(db);
+}
+
 /* A backend that is stopped keeps its connection, and says nothing. */
 static void a_server_that_stands_still_is_given_up_and_asked_again_later(void **state)
 {
@@ -410,7 +437,7 @@ static void a_server_that_stands_still_is_given_up_and_asked_again_later(void **
 }
 
 static const struct CMUnitTest on_a_server[] = {
-    T(a_lost_connection_is_made_again_but_not_within_a_transaction),
+    T(a_lost_connection_is_made_again_but_not_within_a_transaction), T(a_connection_that_ended_at_rest_is_made_again_before_it_is_used),
     T(a_server_that_stands_still_is_given_up_and_asked_again_later),
 };
 
