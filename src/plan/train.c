@@ -76,19 +76,19 @@ int train_explain(struct train_term *term, int most, const struct train_plan *p,
     return terms.n;
 }
 
-/* Frozen weights have no gradient.  What is computed again: the layers, or what attention makes of queries and keys. */
+/* Frozen weights have no gradient.  The hardware does PaLM's count, less what windows hide.  What is computed again: the layers, or what attention makes of queries and keys. */
 static void flops(const struct train_case *c, struct train_plan *p)
 {
     const struct model_facts *f = &c->m->facts;
     const double T = c->job->ctx, products = 2 * f->products, none = c->job->lora_rank ? products : 0, peak = p->n * device_peak(c->d, c->job->compute);
     p->flops_palm = facts_train_flops(f, T, FLOPS_PALM) - none, p->flops_causal = facts_train_flops(f, T, FLOPS_CAUSAL) - none;
-    const double keys = (facts_train_flops(f, T, FLOPS_PALM) - 3 * products) / 3, head = 2. * c->m->config.vocab_size * c->m->config.d_model;
+    const double keys = facts_forward_flops(f, T) - products, head = 2. * c->m->config.vocab_size * c->m->config.d_model;
     const double layers = c->l->again ? fmin(1, (double)c->l->again * c->l->pp / c->m->config.n_layer) : 1;
     const bool scores = c->l->recompute != TRAIN_RECOMPUTE_NONE && c->job->separate;
     const double again = c->l->recompute == TRAIN_RECOMPUTE_FULL ? layers * (products - head + keys) : scores ? keys : 0;
     p->tokens_second = c->job->batch * T / p->seconds;
     p->mfu_palm = p->tokens_second * p->flops_palm / peak, p->mfu_causal = p->tokens_second * p->flops_causal / peak;
-    p->hfu = p->tokens_second * (p->flops_palm + again) / peak;
+    p->hfu = p->tokens_second * (3 * (products + keys) - none + again) / peak;
 }
 
 void train_fill(const struct train_case *c, const struct train_times *t, struct train_plan *p)

@@ -99,7 +99,7 @@ struct train_plan {
     double micros;                               /* micro-batches of a copy and step */
     double tokens_second;                        /* of all devices */
     double flops_palm, flops_causal;             /* of a token, facts_train_flops()'s conventions */
-    double mfu_palm, mfu_causal, hfu;            /* of the peak for `compute`; hfu: with what is computed again, by PaLM's */
+    double mfu_palm, mfu_causal, hfu;            /* of the peak for `compute`; hfu: with what is computed again, by PaLM's, less the keys outside of windows */
     double watts, usd_hour;                      /* of all devices, by data sheet and typical price; 0: not known */
     double joules_token, usd_mtoken;             /* of a token, of a million */
 };
