@@ -137,7 +137,7 @@ static json_t *plan_json(const struct train_plan *p, const struct train_model *m
         json_object_set_new(time, train_time_name((enum train_time_part)i), json_real(p->time[i]));
     json_t *layout = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:i}", "tp", l->tp, "pp", l->pp, "dp", l->dp, "ep", l->ep, "interleave", l->interleave, "zero", l->zero, "micro_batch",
                                l->micro, "sequence_parallel", l->sequence, "recompute", train_recompute_name(l->recompute), "recompute_layers", l->again);
-    return json_pack("{s:s, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:s, s:o}", "device", d->name, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
+    return json_pack("{s:s, s:b, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:s, s:o}", "device", d->name, "fits", 1, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
                      p->bytes, "memory", memory, "step_seconds", p->seconds, "step_parts", time, "mfu_causal", p->mfu_causal, "mfu_palm", p->mfu_palm, "hfu", p->hfu, "hours", hours, "usd",
                      p->usd_hour > 0 ? json_real(hours * p->usd_hour) : json_null(), "watt_hours", p->watts > 0 ? json_real(hours * p->watts) : json_null(), "explained", explained_json(p, m, job, d), "how_sure", train_how_sure(sure, m, d), "fitted",
                      d->fitted ? json_string(d->fitted) : json_null());
@@ -161,21 +161,46 @@ static int best_of(struct train_plan *p, const struct train_model *m, const stru
     return rc;
 }
 
-static int plan_device(const char *name, const struct train_model *m, const struct train_job *job, const char *text, const struct plan_options *o, json_t *all, struct err *err)
+static void print_head(const char *name, const struct train_job *job)
 {
-    struct plan_device d;
+    printf("%s%s: steps of %.0f sequence%s of %d tokens\n", name, job->lora_rank ? ", adapters alone" : "", job->batch, job->batch == 1 ? "" : "s", job->ctx);
+}
+
+/* One of several that cannot: its reason stands where its plan would. */
+static int tell_why(const struct plan_device *d, const struct err *why, json_t *all, struct err *err)
+{
+    if (!cmd_json)
+        return printf("%s%s%s: %s\n", d->device.name, *d->device.mode ? " " : "", d->device.mode, why->msg), 0;
+    return json_array_append_new(all, json_pack("{s:s, s:b, s:s}", "device", d->device.name, "fits", 0, "why", why->msg)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
+}
+
+/* name: the model's, before the first one. */
+static int plan_device(const char *name, struct plan_device *d, const struct train_model *m, const struct train_job *job, const struct plan_options *o, json_t *all, struct err *err)
+{
     struct train_plan p[SHOWN];
-    TRY(plan_device_parse(&d, text, o, err));
-    if (!strcmp(d.device.key, PLAN_HERE))
-        return ERR(err, UNSUPPORTED, "--train --device this: lathe train CONFIG.yaml --dry-run plans a training on this machine, by measuring its steps");
-    const int n = best_of(p, m, job, &d, err);
+    struct err why;
+    const int n = best_of(p, m, job, d, &why);
+    const bool several = o->device.n > 1;
+    if (name && !cmd_json && (n >= 0 || several))
+        print_head(name, job);
+    if (n < 0 && several && (n == ERR_NOFIT || n == ERR_USAGE))
+        return tell_why(d, &why, all, err);
     if (n < 0)
-        return n;
+        return *err = why, n;
     if (cmd_json)
-        return json_array_append_new(all, plan_json(p, m, job, &d.device, o)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
-    if (text == o->device.item[0])
-        printf("%s%s: steps of %.0f sequences of %d tokens\n", name, job->lora_rank ? ", adapters alone" : "", job->batch, job->ctx);
-    print_device(p, n, m, job, &d.device, o);
+        return json_array_append_new(all, plan_json(p, m, job, &d->device, o)) ? ERR(err, NOMEM, "no memory for the plan") : 0;
+    print_device(p, n, m, job, &d->device, o);
+    return 0;
+}
+
+/* All are looked at before one is planned. */
+static int parse_devices(struct plan_device *d, const struct plan_options *o, struct err *err)
+{
+    for (int i = 0; i < o->device.n; i++) {
+        TRY(plan_device_parse(&d[i], o->device.item[i], o, err));
+        if (!strcmp(d[i].device.key, PLAN_HERE))
+            return ERR(err, UNSUPPORTED, "--train --device this: lathe train CONFIG.yaml --dry-run plans a training on this machine, by measuring its steps");
+    }
     return 0;
 }
 
@@ -183,16 +208,20 @@ int plan_of_training(const struct plan_model *m, const struct plan_options *o, s
 {
     struct train_job job;
     struct train_model *model = mem_alloc(sizeof *model);
-    if (!model)
+    struct plan_device *d = mem_alloc_array((size_t)o->device.n, sizeof *d);
+    if (!model || !d) {
+        mem_free(model), mem_free(d);
         return ERR(err, NOMEM, "no memory for the model's layers");
+    }
     json_t *all = cmd_json ? json_array() : NULL;
     int rc = train_model_init(model, &m->config, err);
     rc = rc ? rc : job_of(&job, m, o, err);
+    rc = rc ? rc : parse_devices(d, o, err);
     for (int i = 0; i < o->device.n && !rc; i++)
-        rc = plan_device(m->name, model, &job, o->device.item[i], o, all, err);
+        rc = plan_device(i ? NULL : m->name, &d[i], model, &job, o, all, err);
     if (!rc && cmd_json)
         rc = cmd_print_json(json_pack("{s:o, s:f, s:i, s:f, s:O}", "model", plan_model_json(m), "batch_sequences", job.batch, "ctx", job.ctx, "tokens", o->tokens, "plans", all), err);
     json_decref(all);
-    mem_free(model);
+    mem_free(model), mem_free(d);
     return rc;
 }

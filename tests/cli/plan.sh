@@ -22,6 +22,11 @@ for what in "--train" "--train --device h100:1" "--train --device h100:0" "--tra
     lathe plan llama-3-70b $what 2>&1
     echo "exit code $?"
 done
+# of several devices, one that cannot is no end of the others; all are looked at before one is planned
+lathe plan llama-3-70b --train --device h100:1 --device rpi-5:3 --device h100:64 | grep -o -E '^llama-3-70b: steps|^H100 SXM: it fits on 1|^Raspberry Pi 5: 3 .* at most|^64 x H100'
+lathe plan llama-3-70b --train --device h100:1 --device h100:64 --json | grep -o '"fits": [a-z]*'
+lathe plan llama-3-8b --train --device h100:8 --device h1000 2>&1
+lathe plan llama-3-8b --train --device h100 --weight-bits 4 2>&1
 # serving: who fits, and what cannot be
 lathe plan llama-3-8b --device h100:1 --device orin-nano:1 --weights fp8 --requests 200 | grep -o -E '1 x H100 SXM +tp 1 +fp8|Orin Nano 8GB +does not fit|are missing'
 lathe plan llama-3-8b --device h100:1 --device orin-nano:1 --weights fp8 --requests 200 --json | grep -c '"capacity_requests_per_s"\|"why"\|"ttft_seconds"\|"wh_per_million_output_tokens"'
