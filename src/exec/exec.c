@@ -87,6 +87,15 @@ static void place_weight(struct exec_weight *w, const struct tensor *t, size_t *
     }
 }
 
+static unsigned passes_of(const struct graph *g, int id)
+{
+    unsigned passes = 0;
+    for (int i = 0; i < g->n_node; i++)
+        for (int j = 0; j < NODE_IN; j++)
+            passes |= g->node[i].in[j] == id ? 1u << g->node[i].pass : 0;
+    return passes;
+}
+
 /* Inputs and tables first, which every step sends as far as they are used; rows of embeddings after them. */
 static int place_step(struct exec *x, const struct graph *g, struct err *err)
 {
@@ -94,8 +103,14 @@ static int place_step(struct exec *x, const struct graph *g, struct err *err)
     const size_t T = (size_t)g->plan.T, S = (size_t)g->plan.S;
     size_t at = 0, n_rows = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        if (g->tensor[i].kind == TENSOR_INPUT)
+        x->n_input += g->tensor[i].kind == TENSOR_INPUT;
+    if (!(x->input = mem_alloc_array((size_t)x->n_input + 1, sizeof *x->input)))
+        return ERR(err, NOMEM, "no memory for %d inputs", x->n_input);
+    for (int i = 0, n = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_INPUT) {
             x->place[i] = x->step_at + take(&at, g->tensor[i].bytes);
+            x->input[n++] = (struct exec_input){ i, passes_of(g, i) };
+        }
     t->seq_start = take(&at, (S + 1) * 4);
     t->seq = take(&at, T * 4), t->pos = take(&at, T * 4), t->len = take(&at, T * 4);
     for (int i = 0; i < g->n_node; i++) {
@@ -219,25 +234,16 @@ static void read_rows(const struct exec *x, const struct graph *g, const struct 
 
 static int send(struct exec *x, size_t at, size_t n, struct err *err) { return gpu_put(x->gpu, x->stream, x->arena + x->step_at + at, x->step + at, n, err); }
 
-static bool reads(const struct graph *g, enum pass pass, int id)
-{
-    for (int i = 0; i < g->n_node; i++)
-        for (int j = 0; j < NODE_IN && g->node[i].pass == pass; j++)
-            if (g->node[i].in[j] == id)
-                return true;
-    return false;
-}
-
 static int send_step(struct exec *x, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
 {
     if (x->sending)                                  /* what was written last may still be on its way */
         TRY(gpu_event_wait(x->gpu, x->sent, err));
     x->sending = false;
-    for (int i = 0; i < g->n_tensor; i++) {
-        const struct tensor *t = &g->tensor[i];
-        if (t->kind != TENSOR_INPUT || !t->data || !reads(g, pass, i))
+    for (int i = 0; i < x->n_input; i++) {
+        const struct tensor *t = &g->tensor[x->input[i].tensor];
+        if (!t->data || !(x->input[i].passes >> pass & 1))
             continue;
-        const size_t at = x->place[i] - x->step_at, n = tensor_bytes(t, step->T, step->S);
+        const size_t at = x->place[x->input[i].tensor] - x->step_at, n = tensor_bytes(t, step->T, step->S);
         memcpy(x->step + at, t->data, n);
         if (pass != PASS_FORWARD)
             TRY(send(x, at, n, err));
@@ -370,6 +376,7 @@ static void exec_free(struct graph_device *d)
     mem_free(x->place);
     mem_free(x->weight);
     mem_free(x->rows);
+    mem_free(x->input);
     mem_free(x);
 }
 

@@ -22,6 +22,7 @@ struct exec_tables {
     size_t end;                /* of what stands here */
     size_t bytes;
 };
+struct exec_input { int tensor; unsigned passes; };         /* which passes read it, a bit each */
 struct exec_rows { int node, w; size_t at; };              /* rows of an embedding in a file: of which node, in the block of a step */
 
 #define EXEC_GRAPHS 32
@@ -39,6 +40,7 @@ struct exec {
     int n_tensor;
     struct exec_tables tables;
     struct exec_rows *rows; int n_rows;
+    struct exec_input *input; int n_input;
     char *arena, *step;                                          /* step: pinned, what goes up */
     void *sent;                                                  /* event: it is up */
     bool sending;

@@ -56,21 +56,14 @@ static struct {
     int (*error_string)(int, const char **);
 } cu;
 
+static void *cu_context[1024];                                 /* of each device (gpu_open() knows no more), as long as somebody has it */
 static int cuda_begin(int device)
 {
-    void *context;
-    const int rc = cu.retain(&context, device);
-    return rc ? rc : cu.set_current(context);
+    const int rc = cu.retain(&cu_context[device], device);
+    return rc ? rc : cu.set_current(cu_context[device]);
 }
 static void cuda_end(int device) { cu.release(device); }
-static int cuda_use(int device)                                /* the context stays: another has retained it */
-{
-    void *context;
-    int rc = cu.retain(&context, device);
-    rc = rc ? rc : cu.set_current(context);
-    cu.release(device);
-    return rc;
-}
+static int cuda_use(int device) { return cu.set_current(cu_context[device]); }
 static int cuda_host_alloc(void **p, size_t n) { return cu.host_alloc(p, n, 0); }
 static const char *cuda_text(int rc)
 {
