@@ -142,7 +142,7 @@ static void amd_shared_op(const struct amd_code *c, struct amd_wave *w, int wave
                         amd_report(c, wave, l, "shared memory that a load still fills is read (s_waitcnt)", at[l]);
             amd_move(c, w, amd.shared + at[l], write ? data + part : data, write || atomic ? 0 : part * c->bytes / 4, c->what == '?' ? data + 1 : NULL, back ? &c->o[0] : NULL, l);
         }
-        amd_count_banks(at, exec, c->bytes);
+        amd_count_banks(at, exec, c->bytes, write || atomic);
     }
     if (back)
         amd_mark(w, &c->o[0], exec, ~UINT64_C(0));

@@ -179,14 +179,16 @@ static void amd_count(const struct amd_code *c, uint64_t exec)
             *(*c->text == 'v' ? &n->vector : *c->text == 'd' ? &n->shared : &n->scalar) += 1;
     }
 }
-/* Cycles that shared memory takes: 32 banks of 4 bytes, lanes one after the other in groups of 128 bytes (the hardware's own grouping is not published). */
-static void amd_count_banks(const uint32_t *at, uint64_t exec, int bytes)
+/* Cycles that shared memory takes: 32 banks of 4 bytes, lanes in groups of 128 bytes, one after the other.  Only of 16-byte writes and reads is the grouping published (AMD,
+ * "Understanding AMD GPU LDS and bank conflicts", Composable Kernel's documentation): reads take lanes 0-3 and 20-23, 4-7 and 16-19, 8-11 and 28-31, 12-15 and 24-27, then the upper half. */
+static void amd_count_banks(const uint32_t *at, uint64_t exec, int bytes, bool write)
 {
     const int group = 128 / (bytes < 4 ? 4 : bytes);
     for (int g = 0; g < 64; g += group) {
         uint32_t word[32][64];
         int n[32] = { 0 }, most = 0;
-        for (int l = g; l < g + group && l < 64; l++)
+        for (int i_lane = g; i_lane < g + group && i_lane < 64; i_lane++) {
+            const int quad = i_lane / 8 % 4, l = bytes != 16 || write ? i_lane : i_lane / 32 * 32 + (i_lane % 8 < 4 ? 4 * quad : 16 + 4 * (quad ^ 1)) + i_lane % 4;
             for (int b = 0; b < bytes && exec >> l & 1; b += 4) {
                 const uint32_t x = (at[l] + (uint32_t)b) / 4, bank = x % 32;
                 bool seen = false;
@@ -196,6 +198,7 @@ static void amd_count_banks(const uint32_t *at, uint64_t exec, int bytes)
                     word[bank][n[bank]++] = x;
                 most = n[bank] > most ? n[bank] : most;
             }
+        }
         amd.counts->shared_cycles += most, amd.counts->conflicts += most > 1 ? most - 1 : 0;
     }
 }

@@ -59,6 +59,18 @@ static void in_the_emulator_they_give_what_sums_in_double_give(void **state)
     assert_int_equal(gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL), 0);
     assert_true(rows_seen >= 10);
     assert_int_equal(amd_bad, 0);
+    static const char *const kernels[] = {
+#define X(name, type) #name,
+        KERNELS(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+        const struct amd_counts *n = amd_counts_of(kernels[i]);
+        print_message("%s: %ld blocks: %ld matrix, %ld vector, %ld scalar, %ld memory, %ld shared, %ld cycles of shared memory, %ld of them by conflicts\n", kernels[i], n->blocks, n->mfma,
+                      n->vector, n->scalar, n->memory, n->shared, n->shared_cycles, n->conflicts);
+        assert_true(n->mfma > 0 && n->shared_cycles > 0);
+        assert_int_equal(n->conflicts, 0);
+    }
     gpu_close(g);
     assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
     amd_release();
