@@ -149,7 +149,7 @@ $B/bench/%: $B/bench/%.o $B/liblathe.a
 
 # The emulator of gfx942 decodes by LLVM; without its headers the test says so and skips.
 ifneq ($(wildcard /usr/lib/llvm-19/include/llvm-c/Disassembler.h),)
-EMU942 := test_gpu_gfx942 test_gpu_cdna3 test_exec test_gpu_moe test_exec_moe
+EMU942 := test_gpu_gfx942 test_gpu_isa test_gpu_cdna3 test_exec test_gpu_moe test_exec_moe
 $(EMU942:%=$B/tests/unit/%.o): CPPFLAGS += -DHAVE_LLVM_19 -isystem /usr/lib/llvm-19/include
 $(EMU942:%=$B/unit/%): LDLIBS += -L/usr/lib/llvm-19/lib -lLLVM-19
 # The mock of HIP's library (LATHE_HIP_LIB), for tests of whole commands; mock-hip is nothing where the emulator or the kernels cannot be built.

@@ -259,7 +259,7 @@ static void amd_plant(struct amd_loaded *k)
 }
 
 /* The kernel of a code object, to be run by amd_launch(); it is kept until amd_release(), but one with a planted fault. */
-static int amd_load(const char *object, const char *kernel)
+static inline int amd_load(const char *object, const char *kernel)
 {
     const bool faulty = amd_fault.kernel && !strcmp(amd_fault.kernel, kernel);
     struct amd_loaded *k = NULL;
@@ -389,7 +389,7 @@ static int amd_run_block(struct amd_wave *w, int n_wave, uint64_t args)
     return 0;
 }
 
-static int amd_launch(int gx, int gy, int gz, int n_thread, const void *args, size_t n_args)
+static inline int amd_launch(int gx, int gy, int gz, int n_thread, const void *args, size_t n_args)
 {
     static _Alignas(64) char block[1024];             /* scalar loads may reach to the next 16 bytes */
     memcpy(block, args, n_args);
@@ -413,7 +413,7 @@ static inline const struct amd_counts *amd_counts_of(const char *kernel)
             return &amd.loaded[i].counts;
     return NULL;
 }
-static void amd_release(void)
+static inline void amd_release(void)
 {
     for (int i = 0; i < amd.n_loaded; i++)
         amd_unload(&amd.loaded[i]);
