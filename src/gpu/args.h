@@ -164,4 +164,20 @@ struct moe_product_args {
 struct moe_combine_args {
     GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) add; GLOBAL(const float) gate; GLOBAL(const int) slot; long ld_y, ld_x, ld_add; int T, k, C;
 };
+
+/* ---- sampling (gpu/kern/sample.c) ---- */
+
+#define GPU_VOCAB_MAX (1 << 19)
+/* infer/sample.h's struct sampling of a row (gpu/sampling.h): 1 / temperature, or 0 for the largest; temperature * log(min_p), or -infinity; top_p in 2^-53, 2^53: off; rng_key(seed, "sample"). */
+struct gpu_sampling { double inverse, width; u64 top_p, key; int top_k, unused; };
+/* A token of each row of logits [n]: id[row] as sample_token() (infer/sample.h) has it, -1 where a logit is NaN or no id is allowed, by the random number (key, position[row]), which
+ * then is one more, as is met[row][id] (met may be NULL).  allowed: a bit an id, of ld_allowed words a row (0: one for all rows); NULL: all.  n <= GPU_VOCAB_MAX. */
+struct sample_args {
+    GLOBAL(int) id; GLOBAL(u64) position; GLOBAL(u32) met; GLOBAL(const float) logits; GLOBAL(const u32) allowed; GLOBAL(const struct gpu_sampling) sampling;
+    long ld_logits, ld_allowed, ld_met; int n;
+};
+/* infer/answer.h's penalties, in place, of ids in met[row][n]: how often in the answer, and the upper bit for in the prompt where there is a repetition
+ * other than 1.  Grid: ceil(n / 256), rows. */
+struct gpu_penalties { double repetition, presence, frequency; };
+struct penalise_args { GLOBAL(float) logits; GLOBAL(const u32) met; GLOBAL(const struct gpu_penalties) penalties; long ld_logits, ld_met; int n; };
 #endif

@@ -225,6 +225,8 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
         check_gemm(&j, large);
         check_layer(&j, large);
     }
+    if (parts & GPU_CHECK_SAMPLE)
+        check_sample(&j, parts & GPU_CHECK_LARGE);
     if (parts & GPU_CHECK_MOE)
         check_moe(&j, parts & GPU_CHECK_LARGE);
     if (parts & GPU_CHECK_HOPPER)

@@ -15,6 +15,7 @@ enum gpu_part {
     GPU_TIME_KERNELS = 16,    /* kernels at sizes of Llama-3-8B, beside the copy bandwidth of the same run */
     GPU_CHECK_HOPPER = 32,    /* large products and prefill attention of gpu/hopper.h, where the device has their kernels */
     GPU_TIME_HOPPER = 64,
+    GPU_CHECK_SAMPLE = 256,   /* sampling, likewise */
     GPU_CHECK_MOE = 128,      /* mixtures of experts: at edge sizes and, with GPU_CHECK_LARGE, larger ones */
 };
 

@@ -48,6 +48,7 @@ void check_gemv(struct job *j, bool large);
 void check_attn(struct job *j, bool large);
 void check_gemm(struct job *j, bool large);
 void check_layer(struct job *j, bool large);
+void check_sample(struct job *j, bool large);
 void check_moe(struct job *j, bool large);
 void check_hopper(struct job *j);
 void time_copy(struct job *j);

@@ -419,7 +419,9 @@ static bool ptx_compare(const struct ptx_code *c, uint64_t x, uint64_t y)
         const bool wide = c->type.bits == 64;
         const double a = wide ? ptx_double(x) : (double)ptx_float(x), b = wide ? ptx_double(y) : (double)ptx_float(y);
         if (isnan(a) || isnan(b))
-            return w[2] == 'u';
+            return w[2] == 'u' || !strcmp(w, "nan");
+        if (!strcmp(w, "num") || !strcmp(w, "nan"))
+            return w[1] == 'u';
         less = a < b, equal = a == b;
     } else {
         const uint64_t a = ptx_widen(x, c->type), b = ptx_widen(y, c->type);

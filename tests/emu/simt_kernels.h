@@ -32,6 +32,8 @@
 #include "gpu/kern/moe_gemv.c"
 #undef N_THREAD
 #include "gpu/kern/moe_gemm.c"
+#undef N_THREAD
+#include "gpu/kern/sample.c"
 
 #define K(name, file, n_thread, n_block, args, what) static void simt_run_##name(const void *p) { name(*(const struct args##_args *)p); }
 #define K_CUDA(name, file, n_thread, n_block, args, n_shared, what)

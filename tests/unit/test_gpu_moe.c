@@ -1,10 +1,13 @@
-/* Kernels of mixtures of experts on three devices that are none: compiled for the host, the gfx942 code objects that ship and the PTX that ships in
+/* Kernels of mixtures of experts and of sampling on three devices that are none: compiled for the host, the gfx942 code objects that ship and the PTX that ships in
  * their emulators.  Beside their definitions at edge sizes, with every access looked at; planted faults are found. */
 #include "../emu/kernels.h"
 #include "../emu/simt_kernels.h"
 #include "../emu/emuptx.c"
 #include "../emu/emu942.c"
-#define PARTS GPU_CHECK_MOE
+#include "gpu/sampling.h"
+#include "base/rng.h"
+#include "infer/sample.h"
+#define PARTS (GPU_CHECK_MOE | GPU_CHECK_SAMPLE)
 
 /* All rows are right, and the device is left as it was found. */
 static void all_right(struct gpu *g)
@@ -40,6 +43,48 @@ static void on_the_host_in_both_orders(void **state)
     simt_backwards = true;
     all_right(open_host());
     simt_backwards = false;
+    simt_release();
+}
+
+/* Rows of logits as a vocabulary has them, each setting with each other: the token that infer/sample.c draws. */
+enum { V = 700, N_ROW = 60 };
+static void the_draw_is_the_host_s(void **state)
+{
+    (void)state;
+    static const double temperatures[] = { 0, 0.6, 1, 1.7 }, top_ps[] = { 1, 0.95, 0.5 }, min_ps[] = { 0, 0.03 };
+    static const int top_ks[] = { 0, 20, 3 };
+    static float x[N_ROW][V], p[V];
+    static int32_t id[N_ROW], ids[2 * V];
+    static uint64_t position[N_ROW];
+    static struct sampling want[N_ROW];
+    static struct gpu_sampling s[N_ROW];
+    struct gpu *g = open_host();
+    struct err err;
+    void *stream, *d[4];
+    for (int i = 0; i < N_ROW; i++) {
+        want[i] = (struct sampling){ temperatures[i % 4], top_ks[i / 4 % 3], top_ps[i / 12 % 3], min_ps[i / 36 % 2], (uint64_t)i };
+        s[i] = gpu_sampling_of(want[i].temperature, want[i].top_k, want[i].top_p, want[i].min_p, want[i].seed);
+        position[i] = (uint64_t)(1000 * i);
+        for (int k = 0; k < V; k++)
+            x[i][k] = (float)rng_normal((uint64_t)i, (uint64_t)k) * 3;
+    }
+    const struct { const void *from; size_t n; } up[] = { { x, sizeof x }, { position, sizeof position }, { s, sizeof s }, { id, sizeof id } };
+    OK(gpu_stream_new(g, &stream, &err));
+    for (int i = 0; i < 4; i++) {
+        OK(gpu_alloc(g, &d[i], up[i].n, &err));
+        OK(gpu_put(g, stream, d[i], up[i].from, up[i].n, &err));
+    }
+    const struct sample_args a = { .id = d[3], .position = d[1], .logits = d[0], .sampling = d[2], .ld_logits = V, .n = V };
+    for (uint64_t n = 0; n < 3; n++) {
+        OK(gpu_launch(g, stream, GPU_sample_draw, N_ROW, 1, 1, &a, &err));
+        OK(gpu_get(g, stream, id, d[3], sizeof id, &err));
+        for (int i = 0; i < N_ROW; i++)
+            assert_int_equal(id[i], sample_token(x[i], (struct sample_ids){ .n = V }, &want[i], position[i] + n, (struct sample_scratch){ ids, p }));
+    }
+    for (int i = 0; i < 4; i++)
+        gpu_free(g, d[i]);
+    gpu_stream_free(g, stream);
+    gpu_close(g);
     simt_release();
 }
 
@@ -103,6 +148,8 @@ static void faults_in_ptx_are_found(void **state)
     assert_true(found_in_ptx("moe_gemm", "moe_gemm_q8_0", "bar.sync", "// bar.sync", 1) & BY_CHECK);
     assert_true(found_in_ptx("moe", "moe_sort", ", 8, 31, -1", ", 4, 31, -1", 0) & BY_RESULT);
     assert_true(found_in_ptx("moe_gemv", "moe_gemv_q4_0_4", ", 16, 31, -1", ", 8, 31, -1", 0) & BY_RESULT);
+    for (int i = 1; i < 4; i++)                              /* each barrier of a search */
+        assert_true(found_in_ptx("sample", "sample_draw", "bar.sync", "// bar.sync", i) & BY_CHECK);
     ptx_release();
 }
 
@@ -154,6 +201,7 @@ static void faults_in_gfx942_code_are_found(void **state)
     assert_true(found_in_gfx942("moe_gemm_q8_0", "v_mfma", 3) & BY_RESULT);
     assert_true(found_in_gfx942("moe_route", "ds_bpermute", 2) & BY_RESULT);
     assert_true(found_in_gfx942("moe_gemv_q8_0_1", "v_dot4c", 2) & BY_RESULT);
+    assert_true(found_in_gfx942("sample_draw", "s_barrier", 2) & BY_CHECK);
     amd_release();
 }
 #else
@@ -169,7 +217,7 @@ static void faults_in_gfx942_code_are_found(void **state) { as_gfx942_code(state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(on_the_host_in_both_orders), cmocka_unit_test(as_ptx), cmocka_unit_test(faults_in_ptx_are_found),
+        cmocka_unit_test(on_the_host_in_both_orders), cmocka_unit_test(the_draw_is_the_host_s), cmocka_unit_test(as_ptx), cmocka_unit_test(faults_in_ptx_are_found),
         cmocka_unit_test(as_gfx942_code), cmocka_unit_test(faults_in_gfx942_code_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
