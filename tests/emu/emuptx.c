@@ -3,8 +3,10 @@
  * Each thread has its own place in the program; what concerns a warp (shfl, ldmatrix, mma) waits until its 32 lanes are there, a barrier until
  * the block's threads are.  Found and counted in ptx_bad, with a line on stderr for the first few: accesses outside of the blocks that
  * ptx_block() named, or of shared memory; misaligned ones; shared memory that is read before anything wrote it; races: two threads at
- * the same shared byte, one of them writing, with no barrier between.  Arithmetic is the host's, in float, exact where PTX is approximate. */
+ * the same shared byte, one of them writing, with no barrier between; what is asynchronous (emuptx_async.h) and not waited for.  Arithmetic is
+ * the host's, in float, exact where PTX is approximate. */
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,10 +16,13 @@
 #include "cpu/quant.h"
 
 #define PTX_SHARED (227 * 1024)
-#define PTX_OPERANDS 18
+#define PTX_OPERANDS 144
+#define PTX_POOL 400000                /* operands of a kernel */
+#define PTX_CODES 20000
 #define PTX_OPS(X) \
     X(add) X(sub) X(mul) X(mad) X(fma) X(neg) X(abs) X(min) X(max) X(div) X(rem) X(and) X(or) X(xor) X(not) X(shl) X(shr) X(bfe) X(mov) X(selp) X(setp) X(cvt) X(ld) X(st) \
-    X(dp4a) X(ex2) X(lg2) X(rsqrt) X(rcp) X(sqrt) X(bra) X(ret) X(bar) X(shfl) X(ldmatrix) X(mma)
+    X(dp4a) X(ex2) X(lg2) X(rsqrt) X(rcp) X(sqrt) X(bra) X(ret) X(bar) X(shfl) X(ldmatrix) X(stmatrix) X(mma) \
+    X(fence) X(prefetch) X(setmaxnreg) X(mbarrier) X(wgmma) X(cp)
 enum ptx_op {
 #define X(name) PTX_##name,
     PTX_OPS(X)
@@ -31,26 +36,29 @@ struct ptx_code {
     enum ptx_op op;
     struct ptx_type type, from;
     char compare[4];
-    bool wide, high, shared, param, negated, approx, integer;
-    int vector, predicate, n, target, lines;
-    struct ptx_operand o[PTX_OPERANDS];
+    bool wide, high, shared, param, negated, approx, integer, transposed;
+    int vector, predicate, n, target;
+    struct ptx_operand *o;                                                        /* of ptx.pool */
     char label[48], text[100];
 };
 struct ptx_shadow { int writer, reader; bool readers, written; uint32_t write_round, read_round; };
 
 static struct {
     struct ptx_code *code;
-    int n_code, n_reg, n_symbol, n_label, n_block;
+    struct ptx_operand *pool;
+    int n_code, n_reg, n_symbol, n_label, n_block, n_pool;
     char (*names)[24];
     struct { char name[96]; int64_t at; } symbol[64], label[4096];
     struct { uintptr_t begin, end; } block[256];
-    int64_t shared_bytes, param_bytes;
+    int64_t shared_bytes, param_bytes, dynamic_bytes;                             /* dynamic: what a launch asks for */
     uint64_t *reg;
-    int *pc, *state, n_thread, id[3];
+    int *pc, *state, n_thread, id[3], grid_x;
     uint32_t round;
     unsigned char shared[PTX_SHARED];
     struct ptx_shadow shadow[PTX_SHARED];
     const char *param;
+    uint16_t *busy[8];                                                            /* by warpgroup: registers of products not waited for, their group + 1 */
+    int n_busy;
     uint64_t n_step;
 } ptx;
 static int ptx_bad, ptx_loud = 4;
@@ -94,18 +102,21 @@ static char *ptx_trim(char *s)
 
 static int ptx_operand(struct ptx_code *c, char *s)
 {
-    static const char *const special[] = { "%tid.x", "%ctaid.x", "%ctaid.y", "%ctaid.z" };
+    static const char *const special[] = { "%tid.x", "%ctaid.x", "%ctaid.y", "%ctaid.z", "%nctaid.x" };
     s = ptx_trim(s);
     if (!*s)
         return 0;
     if (c->n == PTX_OPERANDS)
         return -1;
     struct ptx_operand *o = &c->o[c->n++];
-    o->reg = -1;
+    *o = (struct ptx_operand){ .reg = -1 };
     if (*s == '[') {
         o->kind = PTX_MEM;
         s++;
         s[strcspn(s, "]")] = 0;
+        char *more = strchr(s, ',');                                             /* coordinates of a tensor: operands of their own */
+        if (more)
+            *more++ = 0;
         char *plus = strchr(s, '+');
         if (plus) {
             *plus = 0;
@@ -119,14 +130,17 @@ static int ptx_operand(struct ptx_code *c, char *s)
             o->value += at;
         else
             return -1;
+        for (char *one; (one = strsep(&more, ","));)
+            if (ptx_operand(c, one))
+                return -1;
         return 0;
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (!strcmp(s, special[i])) {
             *o = (struct ptx_operand){ .kind = PTX_SPECIAL, .reg = i };
             return 0;
         }
-    if (*s == '%' || !strcmp(s, "tmp")) {
+    if (*s == '%' || !strcmp(s, "tmp") || (s[1] == 0 && strchr("pqab_", *s))) {
         o->reg = ptx_register(s);
         return 0;
     }
@@ -168,6 +182,7 @@ static int ptx_opcode(struct ptx_code *c, char *op)
             c->from = c->type.bits ? t : c->from;                            /* cvt.TO.FROM; setp.cmp.T; mma has four */
             c->type = c->type.bits ? c->type : t;
         }
+        c->transposed |= !strcmp(word, "trans");
         c->wide |= !strcmp(word, "wide");
         c->high |= !strcmp(word, "hi");
         c->shared |= !strcmp(word, "shared");
@@ -192,6 +207,9 @@ static int ptx_statement(char *s)
         return 0;
     struct ptx_code *c = &ptx.code[ptx.n_code];
     memset(c, 0, sizeof *c);
+    if (ptx.n_code + 1 >= PTX_CODES || ptx.n_pool + PTX_OPERANDS >= PTX_POOL)
+        return fprintf(stderr, "emuptx: a kernel of more than %d instructions\n", PTX_CODES), -1;
+    c->o = ptx.pool + ptx.n_pool;
     c->predicate = -1;
     snprintf(c->text, sizeof c->text, "%s", s);
     if (*s == '@') {
@@ -224,7 +242,7 @@ static int ptx_statement(char *s)
             one[n++] = *arg;
         }
     }
-    ptx.n_code++;
+    ptx.n_code++, ptx.n_pool += c->n;
     return 0;
 }
 
@@ -250,12 +268,15 @@ static int ptx_load(const char *text, const char *kernel)
     const char *p = strstr(text, entry);
     if (!p)
         return -1;
-    ptx.code = ptx.code ? ptx.code : malloc(20000 * sizeof *ptx.code);
+    ptx.code = ptx.code ? ptx.code : malloc(PTX_CODES * sizeof *ptx.code);
+    ptx.pool = ptx.pool ? ptx.pool : malloc(PTX_POOL * sizeof *ptx.pool);
     ptx.names = ptx.names ? ptx.names : malloc(16384 * sizeof *ptx.names);
-    ptx.n_code = ptx.n_reg = ptx.n_symbol = ptx.n_label = 0;
+    ptx.n_code = ptx.n_reg = ptx.n_symbol = ptx.n_label = ptx.n_pool = 0;
     ptx.shared_bytes = ptx.param_bytes = 0;
-    for (bool body = false; *p; ) {
-        char line[1024];
+    if (strstr(text, "dk_dynamic[]"))
+        ptx_define("dk_dynamic", 0);                             /* no kernel has static shared memory too */
+    for (int depth = 0; *p;) {
+        char line[2048];
         const size_t n = strcspn(p, "\n");
         snprintf(line, sizeof line, "%.*s", (int)n, p);
         p += n + (p[n] == '\n');
@@ -263,14 +284,18 @@ static int ptx_load(const char *text, const char *kernel)
         if (comment)
             *comment = 0;
         char *s = ptx_trim(line);
-        if (body && !strcmp(s, "}"))
-            break;
-        body |= !strcmp(s, "{");
+        if (!strcmp(s, "{") || !strcmp(s, "}")) {
+            depth += *s == '{' ? 1 : -1;
+            if (depth == 0)
+                break;
+            continue;
+        }
+        const bool body = depth > 0;
         if (*s == '.') {
             ptx_declare(s);
             continue;
         }
-        if (*s == '$' && s[strlen(s) - 1] == ':') {
+        if (body && *s && s[strlen(s) - 1] == ':') {
             s[strlen(s) - 1] = 0;
             snprintf(ptx.label[ptx.n_label].name, sizeof ptx.label->name, "%s", s);
             ptx.label[ptx.n_label++].at = ptx.n_code;
@@ -281,10 +306,12 @@ static int ptx_load(const char *text, const char *kernel)
                 return -1;
     }
     for (int i = 0; i < ptx.n_code; i++)
-        for (int l = 0; l < ptx.n_label && ptx.code[i].op == PTX_bra; l++)
-            if (!strcmp(ptx.label[l].name, ptx.code[i].label))
-                ptx.code[i].target = (int)ptx.label[l].at;
-    return 0;
+        for (int l = 0, near = INT_MAX; l < ptx.n_label && ptx.code[i].op == PTX_bra; l++) {
+            const int far = abs((int)ptx.label[l].at - i);      /* those of inline assembly have the same names: the nearest */
+            if (far < near && !strcmp(ptx.label[l].name, ptx.code[i].label))
+                near = far, ptx.code[i].target = (int)ptx.label[l].at;
+        }
+    return ptx.n_label < (int)(sizeof ptx.label / sizeof *ptx.label) ? 0 : -1;
 }
 
 static void ptx_block(const void *p, size_t n)
@@ -299,8 +326,11 @@ static uint64_t *ptx_reg(int thread, int reg) { return &ptx.reg[(size_t)thread *
 static uint64_t ptx_get(int thread, const struct ptx_operand *o)
 {
     switch (o->kind) {
-    case PTX_REG: return *ptx_reg(thread, o->reg);
-    case PTX_SPECIAL: return (uint64_t)(o->reg == 0 ? thread : ptx.id[o->reg - 1]);
+    case PTX_REG:
+        if (ptx.n_busy && ptx.busy[thread / 128][o->reg])
+            ptx_report(&ptx.code[ptx.pc[thread]], thread, "a register of a product not waited for is read", o->reg);
+        return *ptx_reg(thread, o->reg);
+    case PTX_SPECIAL: return (uint64_t)(o->reg == 0 ? thread : o->reg == 4 ? ptx.grid_x : ptx.id[o->reg - 1]);
     default: return (uint64_t)o->value;
     }
 }
@@ -453,7 +483,8 @@ static uint64_t ptx_convert(const struct ptx_code *c, uint64_t v)
 
 /* ---- memory ---- */
 
-static bool ptx_shared_access(const struct ptx_code *c, int thread, int64_t at, int64_t n, bool write)
+/* same: what is written is there already; two threads that clear one place do each other no harm. */
+static bool ptx_shared_access(const struct ptx_code *c, int thread, int64_t at, int64_t n, bool write, bool same)
 {
     if (at < 0 || at + n > ptx.shared_bytes)
         return ptx_report(c, thread, "outside of shared memory", at), false;
@@ -463,7 +494,7 @@ static bool ptx_shared_access(const struct ptx_code *c, int thread, int64_t at, 
         const bool new_read = s->read_round == ptx.round && (s->readers || s->reader != thread);
         if (!write && !s->written)
             return ptx_report(c, thread, "shared memory that nobody wrote is read", at), true;
-        if (new_write || (write && new_read))
+        if ((new_write && !same) || (write && new_read && !same))
             return ptx_report(c, thread, "a race for shared memory", at), true;
         if (write) {
             s->written = true, s->writer = thread, s->write_round = ptx.round;
@@ -496,7 +527,12 @@ static int ptx_memory(const struct ptx_code *c, int thread)
             return ptx_report(c, thread, "outside of the arguments", (int64_t)at), 0;
         p = (unsigned char *)(uintptr_t)ptx.param + at;
     } else if (c->shared) {
-        if (!ptx_shared_access(c, thread, (int64_t)at, (int64_t)n, store))
+        bool same = store;
+        for (int i = 0; i < c->vector && same && (int64_t)(at + n) <= ptx.shared_bytes; i++) {
+            const uint64_t v = ptx_get(thread, &c->o[1 + i]);
+            same = !memcmp(&v, ptx.shared + at + (size_t)(i * size), (size_t)size);
+        }
+        if (!ptx_shared_access(c, thread, (int64_t)at, (int64_t)n, store, same))
             return 0;
         p = ptx.shared + at;
     } else {
@@ -519,7 +555,7 @@ static int ptx_memory(const struct ptx_code *c, int thread)
 
 /* ---- running ---- */
 
-enum { PTX_RUNS, PTX_AT_WARP, PTX_AT_BARRIER, PTX_DONE };
+enum { PTX_RUNS, PTX_AT_WARP, PTX_AT_BARRIER, PTX_WAITS, PTX_DONE };
 
 static void ptx_move(const struct ptx_code *c, int thread)
 {
@@ -535,9 +571,19 @@ static void ptx_move(const struct ptx_code *c, int thread)
         }
         return;
     }
+    if (ptx.n_busy && c->o[1].kind == PTX_REG) {                /* the assembler makes these one register */
+        ptx.busy[thread / 128][c->o[0].reg] = ptx.busy[thread / 128][c->o[1].reg];
+        *ptx_reg(thread, c->o[0].reg) = ptx_cut(*ptx_reg(thread, c->o[1].reg), c->type.bits);
+        return;
+    }
     *ptx_reg(thread, c->o[0].reg) = ptx_cut(ptx_get(thread, &c->o[1]), c->type.bits);
 }
 
+static uint64_t ptx_bf16_bits(float f)
+{
+    const uint64_t u = ptx_bits(f);
+    return isnan(f) ? 0x7fff : (u + 0x7fff + (u >> 16 & 1)) >> 16;
+}
 static void ptx_compute(const struct ptx_code *c, int thread)
 {
     uint64_t v[3] = { 0, 0, 0 };
@@ -547,7 +593,7 @@ static void ptx_compute(const struct ptx_code *c, int thread)
     switch (c->op) {
     case PTX_setp: out = ptx_compare(c, v[0], v[1]); break;
     case PTX_selp: out = (v[2] & 1) ? v[0] : v[1]; break;
-    case PTX_cvt: out = ptx_convert(c, v[0]); break;
+    case PTX_cvt: out = strstr(c->text, "bf16x2") ? ptx_bf16_bits(ptx_float(v[1])) | ptx_bf16_bits(ptx_float(v[0])) << 16 : ptx_convert(c, v[0]); break;
     case PTX_dp4a:
         out = v[2];
         for (int i = 0; i < 32; i += 8)
@@ -557,9 +603,11 @@ static void ptx_compute(const struct ptx_code *c, int thread)
     }
     if (c->op == PTX_cvt && c->type.letter == 's' && c->type.bits == 8)             /* in a register of 16 bits, with its sign */
         out = (uint64_t)ptx_signed(out, 8) & 0xffff;
-    const int bits = c->op == PTX_cvt && c->type.bits == 8 ? 16 : c->op == PTX_setp ? 1 : c->wide ? 2 * c->type.bits : c->type.bits;
+    const int bits = c->op == PTX_cvt && c->type.bits == 8 ? 16 : c->op == PTX_setp ? 1 : strstr(c->text, "bf16x2") ? 32 : c->wide ? 2 * c->type.bits : c->type.bits;
     *ptx_reg(thread, c->o[0].reg) = ptx_cut(out, bits);
 }
+
+#include "emuptx_async.h"
 
 /* Until the thread waits for others, or ends. */
 static void ptx_run_thread(int thread)
@@ -574,8 +622,19 @@ static void ptx_run_thread(int thread)
         switch (c->op) {
         case PTX_bra: ptx.pc[thread] = c->target; continue;
         case PTX_ret: ptx.state[thread] = PTX_DONE; return;
-        case PTX_bar: ptx.state[thread] = PTX_AT_BARRIER; return;
-        case PTX_shfl: case PTX_ldmatrix: case PTX_mma: ptx.state[thread] = PTX_AT_WARP; return;
+        case PTX_bar:
+            if (ptx_arrive_only(c, thread))
+                break;
+            ptx.state[thread] = PTX_AT_BARRIER;
+            return;
+        case PTX_shfl: case PTX_ldmatrix: case PTX_stmatrix: case PTX_mma: case PTX_wgmma: ptx.state[thread] = PTX_AT_WARP; return;
+        case PTX_fence: case PTX_prefetch: case PTX_setmaxnreg: break;
+        case PTX_mbarrier:
+            if (ptx_mbarrier(c, thread))
+                break;
+            ptx.state[thread] = PTX_WAITS;
+            return;
+        case PTX_cp: ptx_copy(c, thread); break;
         case PTX_ld: case PTX_st: ptx_memory(c, thread); break;
         case PTX_mov: ptx_move(c, thread); break;
         default: ptx_compute(c, thread);
@@ -611,6 +670,32 @@ static void ptx_mma_warp(const struct ptx_code *c, int first)
             *ptx_reg(first + l, c->o[i].reg) = ptx_bits(d[l][i]);
 }
 
+/* ldmatrix and stmatrix, x4: row r of matrix i is at the address that lane 8i+r has; a lane has two elements of row lane/4, or transposed of two
+ * rows and column lane/4. */
+static void ptx_matrices(const struct ptx_code *c, int first)
+{
+    const bool store = c->op == PTX_stmatrix;
+    const struct ptx_operand *m = store ? &c->o[0] : &c->o[4], *r = store ? &c->o[1] : &c->o[0];
+    for (int i = 0; i < 4; i++)
+        for (int l = 0; l < 32; l++) {
+            uint32_t v = store ? (uint32_t)ptx_get(first + l, &r[i]) : 0;
+            for (int h = 0; h < 2; h++) {
+                const int row = c->transposed ? 2 * (l % 4) + h : l / 4, col = c->transposed ? l / 4 : 2 * (l % 4) + h;
+                const int64_t line = (int64_t)(*ptx_reg(first + 8 * i + row, m->reg) + (uint64_t)m->value), at = line + 2 * col;
+                if (line % 16)
+                    ptx_report(c, first + l, "a misaligned row", line);
+                else if (!ptx_shared_access(c, first + l, at, 2, store, false))
+                    continue;
+                else if (store)
+                    memcpy(ptx.shared + at, (char *)&v + 2 * h, 2);
+                else
+                    memcpy((char *)&v + 2 * h, ptx.shared + at, 2);
+            }
+            if (!store)
+                *ptx_reg(first + l, r[i].reg) = v;
+        }
+}
+
 static void ptx_warp(int first)
 {
     const struct ptx_code *c = &ptx.code[ptx.pc[first]];
@@ -620,18 +705,8 @@ static void ptx_warp(int first)
             v[l] = ptx_get(first + l, &c->o[1]);
         for (int l = 0; l < 32; l++)
             *ptx_reg(first + l, c->o[0].reg) = v[(uint64_t)l ^ (ptx_get(first + l, &c->o[2]) & 31)];
-    } else if (c->op == PTX_ldmatrix) {
-        const struct ptx_operand *m = &c->o[4];
-        for (int i = 0; i < 4; i++)
-            for (int l = 0; l < 32; l++) {
-                const int64_t at = (int64_t)(*ptx_reg(first + 8 * i + l / 4, m->reg) + (uint64_t)m->value);
-                uint32_t v = 0;
-                if (at % 16)
-                    ptx_report(c, first + l, "a misaligned row", at);
-                else if (ptx_shared_access(c, first + l, at + 4 * (l % 4), 4, false))
-                    memcpy(&v, ptx.shared + at + 4 * (l % 4), 4);
-                ptx.reg[(size_t)(first + l) * (size_t)ptx.n_reg + (size_t)c->o[i].reg] = v;
-            }
+    } else if (c->op == PTX_ldmatrix || c->op == PTX_stmatrix) {
+        ptx_matrices(c, first);
     } else {
         ptx_mma_warp(c, first);
     }
@@ -641,59 +716,77 @@ static void ptx_warp(int first)
     }
 }
 
+/* Whether the threads from `first` on are together at what concerns n of them. */
+static bool ptx_together(int first, int n)
+{
+    for (int l = 0; l < n; l++)
+        if (ptx.state[first + l] != PTX_AT_WARP || ptx.pc[first + l] != ptx.pc[first])
+            return false;
+    return true;
+}
+static bool ptx_collectives(void)
+{
+    bool moved = false;
+    for (int w = 0; w < ptx.n_thread; w += 32) {
+        const bool group = ptx.state[w] == PTX_AT_WARP && ptx.code[ptx.pc[w]].op == PTX_wgmma;
+        if ((group && w % 128) || !ptx_together(w, group ? 128 : 32))
+            continue;
+        if (group)
+            ptx_warpgroup(w);
+        else
+            ptx_warp(w);
+        moved = true;
+    }
+    return moved;
+}
+
 static int ptx_run_block(void)
 {
     const int n = ptx.n_thread;
     memset(ptx.pc, 0, (size_t)n * sizeof *ptx.pc);
     memset(ptx.state, 0, (size_t)n * sizeof *ptx.state);
     memset(ptx.reg, 0x5a, (size_t)n * (size_t)ptx.n_reg * sizeof *ptx.reg);
-    memset(ptx.shadow, 0, sizeof ptx.shadow);
+    memset(ptx.shadow, 0, (size_t)ptx.shared_bytes * sizeof *ptx.shadow);
     ptx.round = 1;
+    ptx_async_begin();
     for (;;) {
         bool moved = false;
-        int n_done = 0, n_barrier = 0;
+        int n_done = 0;
         for (int t = 0; t < n; t++)
             if (ptx.state[t] == PTX_RUNS) {
                 ptx_run_thread(t);
                 moved = true;
             }
-        for (int w = 0; w < n; w += 32) {
-            int at = 0;
-            for (int l = 0; l < 32; l++)
-                at += ptx.state[w + l] == PTX_AT_WARP && ptx.pc[w + l] == ptx.pc[w];
-            if (at == 32) {
-                ptx_warp(w);
-                moved = true;
-            }
-        }
+        moved |= ptx_collectives();
         for (int t = 0; t < n; t++)
-            n_done += ptx.state[t] == PTX_DONE, n_barrier += ptx.state[t] == PTX_AT_BARRIER;
+            n_done += ptx.state[t] == PTX_DONE;
         if (n_done == n)
-            return 0;
-        if (n_barrier == n) {
-            for (int t = 0; t < n; t++) {
-                ptx.pc[t]++;
-                ptx.state[t] = PTX_RUNS;
-            }
-            ptx.round++;
-        } else if (!moved) {
+            return ptx_async_end(), 0;
+        /* What is asynchronous comes as late as it may: when nobody can go on without it. */
+        if (!ptx_barriers() && !ptx_waiters() && !moved && !ptx_deliver())
             return fprintf(stderr, "emuptx: threads wait for others that never come\n"), -1;
-        }
     }
 }
 
 /* args: of ptx.param_bytes, which are the kernel's. */
 static int ptx_launch(int gx, int gy, int gz, int n_thread, const void *args)
 {
-    ptx.n_thread = n_thread, ptx.param = args;
+    ptx.n_thread = n_thread, ptx.param = args, ptx.grid_x = gx;
+    ptx.shared_bytes += ptx.dynamic_bytes;
     ptx.reg = malloc((size_t)n_thread * (size_t)ptx.n_reg * sizeof *ptx.reg);
     ptx.pc = malloc((size_t)n_thread * sizeof *ptx.pc);
     ptx.state = malloc((size_t)n_thread * sizeof *ptx.state);
-    int rc = ptx.shared_bytes > PTX_SHARED || !ptx.reg || !ptx.pc || !ptx.state ? -1 : 0;
+    bool there = n_thread <= 1024;
+    for (int i = 0; i < 8; i++)
+        there &= (ptx.busy[i] = calloc((size_t)ptx.n_reg, sizeof **ptx.busy)) != NULL;
+    ptx.n_busy = 0;
+    int rc = !there || ptx.shared_bytes > PTX_SHARED || !ptx.reg || !ptx.pc || !ptx.state ? -1 : 0;
     for (ptx.id[2] = 0; ptx.id[2] < gz && !rc; ptx.id[2]++)
         for (ptx.id[1] = 0; ptx.id[1] < gy && !rc; ptx.id[1]++)
             for (ptx.id[0] = 0; ptx.id[0] < gx && !rc; ptx.id[0]++)
                 rc = ptx_run_block();
+    for (int i = 0; i < 8; i++)
+        free(ptx.busy[i]);
     free(ptx.reg);
     free(ptx.pc);
     free(ptx.state);
@@ -703,5 +796,6 @@ static void ptx_release(void)
 {
     free(ptx.code);
     free(ptx.names);
-    ptx.code = NULL, ptx.names = NULL;
+    free(ptx.pool);
+    ptx.code = NULL, ptx.names = NULL, ptx.pool = NULL;
 }

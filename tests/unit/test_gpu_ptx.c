@@ -1,6 +1,7 @@
 /* The PTX that ships, run here: beside cpu/ref at edge sizes, with no access out of bounds, misaligned or raced for; planted faults are found. */
 #include "../emu/kernels.h"
 #include "../emu/emuptx.c"
+#include "../emu/mutate.h"
 
 static const char *mutant, *mutant_file;                      /* text in place of that file's image, or NULL */
 static int run(const struct mock_launch *l)
@@ -30,22 +31,6 @@ static void every_kernel_gives_what_cpu_ref_gives(void **state)
 }
 
 /* ---- planted faults ---- */
-
-/* The image with what is found in the kernel's part of it, at its n-th place (from 0), put in place of it; NULL where there is none. */
-static char *mutated(const char *image, const char *kernel, const char *from, const char *to, int n)
-{
-    char entry[96];
-    snprintf(entry, sizeof entry, ".entry %s(", kernel);
-    const char *at = strstr(image, entry), *end = at ? strstr(at, "\n}") : NULL;
-    for (int i = -1; at && i < n; i++)
-        at = strstr(at + 1, from);
-    if (!at || at > end)
-        return NULL;
-    char *text = malloc(strlen(image) + strlen(to) + 1);
-    assert_non_null(text);
-    sprintf(text, "%.*s%s%s", (int)(at - image), image, to, at + strlen(from));
-    return text;
-}
 
 enum how { BY_CHECK = 1, BY_RESULT = 2 };          /* the emulator's own checks; a result beside cpu/ref */
 static int found(const char *file, const char *kernel, const char *from, const char *to, int n)
