@@ -150,6 +150,7 @@ $B/bench/%: $B/bench/%.o $B/liblathe.a
 # The emulator of gfx942 decodes by LLVM; without its headers the test says so and skips.
 ifneq ($(wildcard /usr/lib/llvm-19/include/llvm-c/Disassembler.h),)
 EMU942 := test_gpu_gfx942 test_gpu_isa test_gpu_cdna3 test_exec test_gpu_moe test_exec_moe
+EMU942 += test_gpu_train test_exec_train
 $(EMU942:%=$B/tests/unit/%.o): CPPFLAGS += -DHAVE_LLVM_19 -isystem /usr/lib/llvm-19/include
 $(EMU942:%=$B/unit/%): LDLIBS += -L/usr/lib/llvm-19/lib -lLLVM-19
 # The mock of HIP's library (LATHE_HIP_LIB), for tests of whole commands; mock-hip is nothing where the emulator or the kernels cannot be built.
@@ -161,7 +162,7 @@ $B/emu/libamdhip64.so: tests/emu/hip_mock.c $(wildcard tests/emu/emu942*) src/gp
 	@mv $@.tmp $@
 endif
 endif
-$B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o $B/tests/unit/test_gpu_moe.o: CPPFLAGS += -Wno-psabi
+$B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o $B/tests/unit/test_gpu_moe.o $B/tests/unit/test_gpu_train.o: CPPFLAGS += -Wno-psabi
 # A library that stands in for cuBLASLt and hipBLASLt.
 $B/tests/unit/test_gpu_blaslt.o $B/tests/fault/test_gpu_blaslt_fault.o: CPPFLAGS += -DBUILD_DIR='"$(abspath $B)"'
 $B/unit/test_gpu_blaslt $B/fault/test_gpu_blaslt_fault: | $B/tests/mock_blaslt.so

@@ -117,6 +117,73 @@ struct attn_sm80_args {
     GLOBAL(u16) o; GLOBAL(float) lse; GLOBAL(const u16) q; GLOBAL(const u16) k; GLOBAL(const u16) v;
     GLOBAL(const int) q_start; GLOBAL(const int) k_start; long ld_o, ld_q, ld_kv; int n_head, n_kv_head, n_lse, causal; float scale;
 };
+/* ---- training (gpu/kern/train_*.c).  Rows of floats need no alignment, unless said; what may be NULL is said. ---- */
+
+/* y[row][n_part][C] (float, or bf16) = x of each part by rmsnorm or, layer, layernorm; w, b (of C) may be NULL; mean (layer) and rstd[row * ld_stat + part] are
+ * written.  dx (+)= the slope by dy, may be dy.  partial[chunk][2][C]: sums of dy * xh and of dy over GPU_CHUNK rows and their parts. */
+#define GPU_CHUNK 64
+struct norm_train_args {
+    GLOBAL(const float) x; GLOBAL(const float) w; GLOBAL(const float) b; GLOBAL(void) y; GLOBAL(float) mean; GLOBAL(float) rstd;
+    GLOBAL(const float) dy; GLOBAL(float) dx; GLOBAL(float) partial;
+    long ld_x, ld_y, ld_dy, ld_dx, ld_stat; int n_row, n_part, C, layer, y16, add; float eps;
+};
+/* y[C] (+)= partial[0] + partial[1] + ..., ld apart. */
+struct chunk_sum_args { GLOBAL(float) y; GLOBAL(const float) partial; long ld; int n_chunk, C, add; };
+/* partial[chunk][C] = sums over GPU_CHUNK rows of x, rows ascending. */
+struct col_sum_args { GLOBAL(float) partial; GLOBAL(const float) x; long ld_x; int n_row, C; };
+
+/* kind: GPU_ACT_GELU .. GPU_ACT_SWIGLU_CLAMPED.  h[row][F or, gated, 2F]; scale[row] may be NULL; y float or bf16; dscale[row] (may be NULL) = sum of dy * y / scale. */
+struct act_train_args {
+    GLOBAL(void) y; GLOBAL(const float) h; GLOBAL(const float) scale; GLOBAL(const float) dy; GLOBAL(float) dh; GLOBAL(float) dscale;
+    long ld_y, ld_h, ld_dy, ld_dh; int n_row, F, kind, y16;
+};
+/* In place, as rope: of n_head heads of a row, by cos_sin[pos[row]][d_rot/2][2]; inverse: by the negative angle. */
+struct rope_turn_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; GLOBAL(const int) pos; long ld_x; int n_row, n_head, d_head, d_rot, pairs, inverse; };
+/* y = a + b (b may be NULL), n numbers; y may be a or b. */
+struct add_args { GLOBAL(float) y; GLOBAL(const float) a; GLOBAL(const float) b; long n; };
+/* dw[first + id[t]][C] += scale * dy[t], tokens ascending. */
+struct embed_back_args { GLOBAL(float) dw; GLOBAL(const float) dy; GLOBAL(const int) id; int n_row, C, first; float scale; };
+/* x[row][V]: logits, become (softmax - onehot) * scale by grad (* the slope of the cap, where cap > 0); nll[row]; target -1: 0.  token_scale[row] instead of scale, or NULL. */
+struct ce_args { GLOBAL(float) x; GLOBAL(const int) target; GLOBAL(float) nll; GLOBAL(const float) token_scale; long ld; int V, grad; float scale, cap; };
+
+/* c[M][N] = (add ? add : 0) + (bias ? bias : 0) + sum over k of a(m,k) b(n,k); float, or bf16 operands.  By rows: a[row(m)][k] and b[n][k]; by columns: a[row(k)][m]
+ * and b[row(k)][n]; floats are rounded to bf16 (product) or kept (product_f32).  c: float, or c16.  add may be c.
+ * Groups (start not NULL; grid z): group e has rows start[e] .. start[e+1]-1 of c and of a; with k_ragged it has the k's of that range and a c of its own,
+ * c_group elements on.  b_group, bias_group: of the group.  row (may be NULL): rows of a by rows, of b by columns. */
+struct product_args {
+    GLOBAL(float) c; GLOBAL(u16) c16; GLOBAL(const void) a; GLOBAL(const void) b; GLOBAL(const float) bias; GLOBAL(const float) add;
+    GLOBAL(const int) start; GLOBAL(const int) row; long ld_c, ld_a, ld_b, c_group, b_group, bias_group;
+    int M, N, K, a16, b16, a_cols, b_cols, k_ragged;
+};
+
+/* Of sorted rows (op_moe.c): dx[i] = gate[i] * dy[row[i]], dgate[i] (may be NULL) = dy[row[i]] . x[i]; gate NULL: 1, x unused. */
+struct combine_back_args { GLOBAL(float) dx; GLOBAL(float) dgate; GLOBAL(const float) dy; GLOBAL(const float) x; GLOBAL(const float) gate; GLOBAL(const int) row; int n_row, C; };
+/* y[t] = (add ? add : 0) + sum over j < k of weight[i] * x[i], i = index[t * k + j]; weight NULL: 1; y may be add. */
+struct sum_listed_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) add; GLOBAL(const float) weight; GLOBAL(const int) index; int n_row, k, C; };
+/* dlogits[t][E]; aux, z: coefficients times the scale of router losses; scale: of gates, 1 where there is none. */
+struct route_back_args {
+    GLOBAL(float) dx; GLOBAL(const float) probs; GLOBAL(const float) gate; GLOBAL(const float) dgate; GLOBAL(const float) lse; GLOBAL(const int) start; GLOBAL(const int) slot;
+    int n_row, E, k, norm_topk, sigmoid; float aux, z, scale;
+};
+
+/* Training attention over qkv[T][H d + 2 G d] (float, d a multiple of 4 up to the kernel's), sequence s of rows start[s] .. start[s+1]-1; causal, or all; window 0: none.
+ * o[T][H d] float or bf16; lse, delta[T][H]: log of the sum of probabilities, dO . O.  Backward: dqkv like qkv, all of it is written. */
+struct attn_train_args {
+    GLOBAL(const float) qkv; GLOBAL(void) o; GLOBAL(float) lse; GLOBAL(const float) d_o; GLOBAL(float) delta; GLOBAL(float) dqkv; GLOBAL(const int) start;
+    int n_row, n_head, n_kv_head, d, window, all, o16; float scale;
+};
+#define ATTN_TRAIN_ROWS 128           /* queries, or keys, of a block; grid: blocks of the longest sequence, heads (query, or key/value), sequences */
+
+/* out[2 i], out[2 i + 1]: a double in two floats, the sum of squares of block i: GPU_SQUARES numbers, the last of each expert may have less.  Grid: blocks. */
+#define GPU_SQUARES 16384
+struct squares_args { GLOBAL(float) out; GLOBAL(const float) x; long each, per_expert; };
+/* AdamW (cpu/kernels.h) of w [E][N][K] (grid z: E), and what products read: by_rows[E][N][K], by_cols[E][K][N], bf16, or floats with f32; each may be NULL.
+ * g NULL: the two alone are made.  Grid: K / 64, N / 32, E. */
+struct adamw_args {
+    GLOBAL(float) w; GLOBAL(const float) g; GLOBAL(float) m; GLOBAL(float) v; GLOBAL(void) by_rows; GLOBAL(void) by_cols;
+    long N, K; int f32; float lr, beta1, beta2, eps, wd, correction1, correction2, grad_scale;
+};
+
 /* Queries and keys that a block takes at a time, and of all these kernels the dynamic shared memory, bytes: rings of stages, what is on
  * its way out, barriers, and what aligns them to 1024. */
 #define ATTN_SM90_64_QUERIES 192

@@ -229,6 +229,8 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
         check_sample(&j, parts & GPU_CHECK_LARGE);
     if (parts & GPU_CHECK_MOE)
         check_moe(&j, parts & GPU_CHECK_LARGE);
+    if (parts & GPU_CHECK_TRAIN)
+        check_train(&j, parts & GPU_CHECK_LARGE);
     if (parts & GPU_CHECK_HOPPER)
         check_hopper(&j);
     if (parts & GPU_TIME_KERNELS)

@@ -50,6 +50,7 @@ void check_gemm(struct job *j, bool large);
 void check_layer(struct job *j, bool large);
 void check_sample(struct job *j, bool large);
 void check_moe(struct job *j, bool large);
+void check_train(struct job *j, bool large);
 void check_hopper(struct job *j);
 void time_copy(struct job *j);
 void time_launch(struct job *j);

@@ -164,6 +164,10 @@ DK_INLINE int dk_dot4(int a, int b, int c)
 #define dk_read_once(p) (*(p))
 #endif
 
+/* To a unit in the last place or so; 0 of what is no normal number. */
+DK_INLINE float dk_sqrt(float x) { return x > 1.2e-38f ? x * dk_rsqrt(x) : 0.0f; }
+#define dk_fma(a, b, c) __builtin_fmaf((a), (b), (c))
+
 #define DK_LOG2E 1.44269504088896341f
 #define DK_LN2 0.693147180559945309f
 #define DK_LOW (-3.0e38f)         /* below every score; its exp2 is 0 */

@@ -139,7 +139,8 @@ static uint32_t amd_dot8(uint32_t a, uint32_t b, uint32_t sum)
 /* ---- floats ---- */
 
 static float amd_flushed(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
-static float amd_fixup(float q, float b, float a) { return b == 0 || a == 0 || !isfinite(a) || !isfinite(b) ? a / b : q; }
+/* The sign is that of the operands, whatever became of it on the way. */
+static float amd_fixup(float q, float b, float a) { return b == 0 || a == 0 || !isfinite(a) || !isfinite(b) ? a / b : copysignf(q, signbit(a) == signbit(b) ? 1.0f : -1.0f); }
 static float amd_middle(float x, float y, float z) { return isnan(x) || isnan(y) || isnan(z) ? fminf(fminf(x, y), z) : fmaxf(fminf(x, y), fminf(fmaxf(x, y), z)); }
 static float amd_sin(float turns, double shift) { return (float)sin(6.283185307179586 * ((double)turns - floor((double)turns) + shift)); }
 static float amd_fract(float x)

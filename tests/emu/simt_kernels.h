@@ -34,6 +34,41 @@
 #include "gpu/kern/moe_gemm.c"
 #undef N_THREAD
 #include "gpu/kern/sample.c"
+#undef N_THREAD
+#undef N_WAVE
+#undef ROWS
+#undef COLS
+#undef WAVES_M
+#undef WAVES_N
+#undef FM
+#undef FN
+#undef BM
+#undef BN
+#undef BK
+#undef LD
+#include "gpu/kern/train_rows.c"
+#undef N_THREAD
+#undef N_WAVE
+#include "gpu/kern/train_moe.c"
+#undef N_THREAD
+#undef N_WAVE
+#include "gpu/kern/train_optim.c"
+#undef N_THREAD
+#undef ROWS
+#include "gpu/kern/train_product.c"
+#undef N_THREAD
+#undef BM
+#undef BK
+#undef LD
+#include "gpu/kern/train_attn.c"
+#undef D
+#undef N_THREAD
+#undef N_WAVE
+#include "gpu/kern/train_attn_64.c"
+#undef D
+#undef N_THREAD
+#undef N_WAVE
+#undef LD
 
 #define K(name, file, n_thread, n_block, args, what) static void simt_run_##name(const void *p) { name(*(const struct args##_args *)p); }
 #define K_CUDA(name, file, n_thread, n_block, args, n_shared, what)
