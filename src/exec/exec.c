@@ -13,6 +13,7 @@ static const struct exec_op *const exec_ops[N_OP] = {
 #undef X
 };
 
+static const struct exec_op *op_of(const struct graph *g, enum op op) { return g->backward ? exec_train_op(op) : exec_ops[op]; }
 static struct exec *exec_of(struct graph_device *d) { return (struct exec *)(void *)d; }
 static size_t round_up(size_t n) { return (n + 255) / 256 * 256; }
 static size_t take(size_t *at, size_t n)
@@ -61,9 +62,11 @@ int exec_check_f32(const struct exec *x, const struct graph *g, const struct nod
 
 static int check_nodes(const struct exec *x, const struct graph *g, struct err *err)
 {
+    if (g->backward && g->n_slice > 1)
+        return ERR(err, UNSUPPORTED, "%s trains one slice of a batch at a time, expected no %d", x->base.name, g->n_slice);
     for (int i = 0; i < g->n_node; i++) {
         const struct node *n = &g->node[i];
-        const struct exec_op *op = exec_ops[n->op];
+        const struct exec_op *op = op_of(g, n->op);
         const bool back = n->pass == PASS_BACKWARD && !n->again;
         if (!op || (back ? !op->backward : !op->forward))
             return ERR(err, UNSUPPORTED, "%s cannot do %s%s ('%s')", x->base.name, op_name(n->op), back ? "'s backward pass" : "", n->out[0] >= 0 ? g->tensor[n->out[0]].name : "");
@@ -154,7 +157,7 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
         x->place[i] = none ? EXEC_NOWHERE : x->kind_at[t->kind] + t->offset;
     }
     for (int i = 0; i < g->n_node; i++) {
-        const struct exec_op *op = exec_ops[g->node[i].op];
+        const struct exec_op *op = op_of(g, g->node[i].op);
         const size_t n = op->work ? op->work(x, g, &g->node[i], g->plan.T, g->plan.S) : 0;
         work = n > work ? n : work;
     }
@@ -268,7 +271,7 @@ static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
         const struct node *n = &r->g->node[i];
         if (n->pass != pass)
             continue;
-        const struct exec_op *op = exec_ops[n->op];
+        const struct exec_op *op = op_of(r->g, n->op);
         TRY((n->again || pass != PASS_BACKWARD ? op->forward : op->backward)(r, n, err));
     }
     return 0;
@@ -344,7 +347,14 @@ static int fetch(struct graph_device *d, const struct graph *g, int t, size_t n,
     assert(g->tensor[t].data && x->place[t] != EXEC_NOWHERE && n <= g->tensor[t].bytes);
     TRY(gpu_use(x->gpu, err));
     TRY(gpu_get(x->gpu, x->stream, g->tensor[t].data, x->arena + x->place[t], n, err));
-    return gpu_wait(x->gpu, x->stream, err);
+    TRY(gpu_wait(x->gpu, x->stream, err));
+    double *sum = g->tensor[t].data;
+    for (size_t i = 0; g->tensor[t].dtype == DT_F64 && i < n / sizeof *sum; i++) {      /* devices have them as two floats (struct squares_args) */
+        float half[2];
+        memcpy(half, &sum[i], sizeof half);
+        sum[i] = (double)half[0] + (double)half[1];
+    }
+    return 0;
 }
 
 /* A page holds all heads: that is its share of the tensor. */

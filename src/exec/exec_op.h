@@ -72,6 +72,8 @@ struct exec_op {
 #define X(name) extern const struct exec_op exec_op_##name;
 EXEC_OPS(X)
 #undef X
+/* Of a graph that was differentiated (exec_train.c); NULL: none. */
+const struct exec_op *exec_train_op(enum op op);
 
 /* A tensor on the device; NULL for -1 and for what only the host has. */
 static inline void *exec_data(const struct exec_run *r, int id)
