@@ -159,7 +159,7 @@ void batch_cancel(struct batch *b, uint64_t id)
     pthread_mutex_unlock(&b->lock);
 }
 
-void batch_others(struct batch *b, double seconds) { b->sched.pace.others = seconds; }
+void batch_others(struct batch *b, double seconds, bool loading) { b->sched.pace.others = seconds, b->sched.pace.loading = loading; }
 double batch_alone(const struct batch *b) { return b->alone; }
 
 void batch_close(struct batch *b)

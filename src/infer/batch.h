@@ -94,7 +94,8 @@ void batch_cancel(struct batch *b, uint64_t id);          /* done() comes with T
 
 int batch_step(struct batch *b);                          /* texts that are not done; 0: nothing was to be done */
 bool batch_wait(struct batch *b, double seconds);         /* until there is something to do, or for so long; is there? */
-void batch_others(struct batch *b, double seconds);       /* before a step: others continued texts of theirs for so long since this asked for its turn (pace.h) */
+/* Before a step: others continued texts of theirs for so long since this asked for its turn; a model is being loaded (pace.h). */
+void batch_others(struct batch *b, double seconds, bool loading);
 double batch_alone(const struct batch *b);               /* after a step: what it took to continue texts, without prompts */
 void batch_close(struct batch *b);                        /* nothing more is taken on; any thread */
 

@@ -51,10 +51,10 @@ void pace_add(struct pace *p, int n, int n_prompt, double t)
 
 double pace_alone(const struct pace *p, int n, int n_prompt, double t) { return !n ? 0 : !n_prompt || p->alone <= 0 ? t : fmin(t, alone_of(p, n)); }
 
-/* The limit, wider the more wait for each that is continued, of this engine alone: two share out what one would have. */
+/* The limit, wider the more wait for each that is continued, of this engine alone: two share out what one would have, and one that is loaded slows all. */
 static double stretch_of(const struct pace *p, const struct pace_limit *limit, int n, int n_wait)
 {
-    const double press = p->others <= 0 && n > 0 ? 1 + PACE_PRESS * n_wait / n : 1;
+    const double press = p->others <= 0 && !p->loading && n > 0 ? 1 + PACE_PRESS * n_wait / n : 1;
     return 1 + (limit->stretch - 1) * fmin(press, PACE_PRESS_MOST);
 }
 

@@ -10,6 +10,7 @@
  * PACE_LEAST of the time; and each of the two has half, however many wait.  No allocation; a struct is one thread's. */
 #ifndef INFER_PACE_H
 #define INFER_PACE_H
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
@@ -24,7 +25,10 @@ struct pace_limit { double stretch, step_s; };
  * others; credit: what they may add now. */
 struct pace {
     double n, rows, rows2, t, rows_t, alone, alone_rows, n_alone, extra, extra_rows, credit;
-    double others;                       /* what others took of the machine before this step to continue texts of theirs, set by whoever knows: 0, nobody */
+    /* Set by whoever knows: what others took of the machine before this step to continue texts of theirs (0: nobody), and is another model being loaded,
+     * so that all is slower for a moment: the limit is kept then, however many wait. */
+    double others;
+    bool loading;
 };
 
 /* A step of n rows being continued and n_prompt of prompts took t seconds. */

@@ -13,6 +13,7 @@ struct machine {
     uint64_t n_given, now;
     double given;                            /* when it was given back by who was no spare one */
     double continued;
+    atomic_int n_load;
     double spare_from, spare_next;           /* when spare work took it, 0: it has not; when it may again while others work */
 };
 
@@ -69,6 +70,20 @@ double machine_continued(struct machine *m)
     pthread_mutex_unlock(&m->lock);
     return seconds;
 }
+
+void machine_load_begin(struct machine *m)
+{
+    if (m)
+        atomic_fetch_add(&m->n_load, 1);
+}
+
+void machine_load_end(struct machine *m)
+{
+    if (m)
+        atomic_fetch_sub(&m->n_load, 1);
+}
+
+bool machine_loads(const struct machine *m) { return m && atomic_load_explicit(&m->n_load, memory_order_relaxed) > 0; }
 
 /* Nobody has it or waits for it, and it is long enough since somebody has. */
 static bool try_spare(struct machine *m)

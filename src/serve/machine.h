@@ -2,6 +2,7 @@
 #ifndef SERVE_MACHINE_H
 #define SERVE_MACHINE_H
 #include <stdatomic.h>
+#include <stdbool.h>
 #include "base/err.h"
 
 struct machine;
@@ -12,6 +13,10 @@ void machine_take(struct machine *m);
 /* continued: the seconds since it was taken that went to texts that wait for each token; everybody's sum is machine_continued(). */
 void machine_give(struct machine *m, double continued);
 double machine_continued(struct machine *m);             /* NULL: 0 */
+/* A model is loaded, without a turn, from the first to the second. */
+void machine_load_begin(struct machine *m);
+void machine_load_end(struct machine *m);
+bool machine_loads(const struct machine *m);             /* NULL: no */
 /* For work that can wait: MACHINE_SPARE of the time at most, but all of it where for MACHINE_IDLE_S nobody else has taken it.  Returns at
  * once when *quit is set, having taken it. */
 #define MACHINE_SPARE 0.05

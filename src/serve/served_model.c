@@ -235,7 +235,7 @@ static void *steps(void *ctx)
         if (batch_wait(s->batch, WAIT_S)) {
             const double from = machine_continued(s->machine);
             take_turn(s);
-            batch_others(s->batch, machine_continued(s->machine) - from);
+            batch_others(s->batch, machine_continued(s->machine) - from, machine_loads(s->machine));
             batch_step(s->batch);
             machine_give(s->machine, batch_alone(s->batch));
             if (s->after_step)
@@ -296,7 +296,10 @@ static int open_all(struct served_model *s, const struct served_model_opts *o, s
         snprintf(s->version_root, sizeof s->version_root, "%s", o->version_root ? o->version_root : "");
     }
     TRY(name_adapters(s, o, err));
-    TRY(load(s, o, err));
+    machine_load_begin(o->machine);
+    const int rc = load(s, o, err);
+    machine_load_end(o->machine);
+    TRY(rc);
     if (s->engine)
         TRY(find_ends(s, o->path, err));
     if (s->engine && s->number)

@@ -571,6 +571,14 @@ static void prompts_get_more_the_more_wait_for_each_that_is_continued(void **sta
             sum += step < 0 ? 0 : t / 1000;
         }
         assert_float_equal(sum / 10e-3 - 1, (PACE_STRETCH - 1) * rows[i].times, 0.05 * rows[i].times);
+        p.loading = true, sum = 0;
+        for (int step = 0; step < 1000; step++) {
+            const int n = pace_rows(&p, &limit, 8, rows[i].n_wait, 512) - 8;
+            const double t = 10e-3 + 0.1e-3 * n;
+            pace_add(&p, 8, n, t);
+            sum += t / 1000;
+        }
+        assert_float_equal(sum / 10e-3 - 1, PACE_STRETCH - 1, 0.05);
     }
 }
 
