@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -153,8 +154,11 @@ static int promote(struct registry *g, void *ctx, struct err *err)
     return tell(rc, &r, verdict, f.servers, err);
 }
 
+#define PROMOTE_NICE 10         /* what is verified may be gigabytes, and a server that answers may be on this machine */
+
 static int run_promote(const char *const *args, int n_args, struct err *err)
 {
+    (void)setpriority(PRIO_PROCESS, 0, PROMOTE_NICE);
     (void)n_args;
     return cmd_registry_with(promote, (void *)(uintptr_t)args[0], err);
 }

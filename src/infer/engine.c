@@ -120,6 +120,24 @@ void engine_free(struct engine *e)
     mem_free(e);
 }
 
+#define TOUCH_BYTES ((size_t)16 << 20)       /* of each layer's keys, and of its values: many texts */
+
+static void touch(void *block, size_t n)
+{
+    for (size_t i = 0; block && i < n; i += 4096)
+        ((volatile char *)block)[i] = 0;
+}
+
+void engine_touch(struct engine *e)
+{
+    const struct graph *g = e->l.d.g;
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind == TENSOR_CACHE)
+            touch(g->tensor[i].data, g->tensor[i].bytes < TOUCH_BYTES ? g->tensor[i].bytes : TOUCH_BYTES);
+    touch(g->block[TENSOR_ACT], g->plan.bytes[TENSOR_ACT]);
+    touch(g->work, g->plan.work);
+}
+
 void engine_use_pool(struct engine *e, struct pool *pool)
 {
     assert(pool_n_thread(pool) == pool_n_thread(e->l.d.g->pool));

@@ -37,6 +37,8 @@ struct engine_opts {
 /* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
 int engine_new(struct engine **out, const char *path, const struct engine_opts *o, struct pool *pool, struct err *err);
 void engine_free(struct engine *e);
+/* Before the first step: takes memory of cache and steps from the system now: huge pages of 2 MB to be cleared, one for each layer's keys and for its values. */
+void engine_touch(struct engine *e);
 /* From now on steps are computed by this pool, of as many threads as engine_new()'s had; between two steps. */
 void engine_use_pool(struct engine *e, struct pool *pool);
 const struct config *engine_config(const struct engine *e);

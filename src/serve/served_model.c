@@ -92,8 +92,10 @@ static int fill_quietly(struct served_model *s, const struct served_model_opts *
     struct pool *quiet;
     TRY(pool_new(&quiet, o->n_thread, err));
     const int rc = engine_new(&s->engine, o->path, e, quiet, err);
-    if (!rc)
+    if (!rc) {
+        engine_touch(s->engine);
         engine_use_pool(s->engine, s->pool);
+    }
     pool_free(quiet);
     return rc;
 }
