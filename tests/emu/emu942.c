@@ -322,6 +322,7 @@ static int amd_run_wave(struct amd_wave *w, int wave)
         const int taken = amd_branches(c, w);
         if (taken >= 0) {
             next = taken ? (size_t)((int64_t)w->pc + 1 + (int16_t)c->o[0].value) : next;
+            w->stored_n = 0;
         } else if (c->kind == AMD_IS_OTHER && c->op == AMD_s_endpgm) {
             return w->state = AMD_DONE, 0;
         } else if (c->kind == AMD_IS_OTHER && c->op == AMD_s_barrier) {

@@ -43,13 +43,21 @@ static struct amd_flight *amd_leave(struct amd_wave *w, struct amd_queue *q, con
     }
     return f;
 }
-/* Registers that the instruction names must have arrived; what was being stored must not be written at once. */
+static bool amd_in_queue(const struct amd_queue *q, int r)
+{
+    for (int i = 0; i < q->n; i++)
+        if (!q->flight[i].scalar && r >= q->flight[i].reg && r < q->flight[i].reg + q->flight[i].n)
+            return true;
+    return false;
+}
+/* Registers that the instruction names must have arrived, but for those that a load of memory writes after another one: these arrive in order.  What was being
+ * stored must not be written at once. */
 static void amd_check_waits(const struct amd_code *c, struct amd_wave *w, int wave)
 {
     for (int i = 0; i < c->n; i++) {
         const struct amd_operand *o = &c->o[i];
         for (int r = o->reg; (o->kind == 'v' || o->kind == 's') && r < o->reg + o->n; r++)
-            if (o->kind == 'v' ? w->busy_v[r] : w->busy_s[r]) {
+            if ((o->kind == 'v' ? w->busy_v[r] : w->busy_s[r]) && !(i < c->n_written && !strncmp(c->text, "global_load", 11) && !amd_in_queue(&w->lgkm, r))) {
                 amd_report(c, wave, 0, i < c->n_written ? "a register that a load still has is written (s_waitcnt)" : "a register that a load still has is read (s_waitcnt)", (uint64_t)r);
                 amd_wait(w, 0, 0);
             }

@@ -474,6 +474,8 @@ static uint64_t ptx_convert(const struct ptx_code *c, uint64_t v)
         }
         if (c->integer)
             f = c->approx ? truncf(f) : rintf(f);
+        if (to.letter == 'f' && to.bits == 16)
+            return float_to_half(f);
         return to.letter == 'f' ? ptx_bits(f) : to.letter == 's' ? (uint64_t)(int64_t)f : (uint64_t)f;
     }
     if (to.letter == 'f')
