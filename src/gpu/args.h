@@ -15,6 +15,14 @@ typedef uint64_t u64;
 #endif
 #define GLOBAL(T) DK_GLOBAL T *
 
+/* Types of weights that a kernel is told: cpu/types.def's numbers, and one that no file has (gfx942's own fp8: bias 8, 240 the largest, 0x80 NaN). */
+enum gpu_type {
+#define TYPE(name, word, id, block, bytes) GPU_TYPE_##name,
+#include "cpu/types.def"
+#undef TYPE
+    GPU_TYPE_F8_FNUZ
+};
+
 /* n16 pieces of 16 bytes. */
 struct copy_args { GLOBAL(u32) y; GLOBAL(const u32) x; long n16; };
 
@@ -53,19 +61,45 @@ struct quantize_args { GLOBAL(i8) q; GLOBAL(float) ds; GLOBAL(const float) x; lo
  *   q8_0  w: i8 [N][K], scale: half [N][K/32]          K a multiple of 32
  *   q4_0  w: u8 [N][K/2], the blocks' bytes, scale: half [N][K/32]
  *   q4_k  w: blocks as in the file, 144 bytes; scale unused; K a multiple of 256
+ *   q6_k  w: blocks without their last two bytes, 208 bytes, scale: those, half [N][K/256]
+ *   any   every type with blocks (`type`), w and scale of gpu/pack.h
+ *   f16, f8  w[N][K]; x float; K a multiple of 8, 16; f8: e4m3, e5m2 or fnuz (`type`)
  * Quantised: xq and xds as of quantize_a8.  ld_x: of x or xq; xds has ld_x / 16. */
 struct gemv_args {
     GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const i8) xq; GLOBAL(const float) xds;
     GLOBAL(const void) w; GLOBAL(const u16) scale; GLOBAL(const float) add;
-    long ld_y, ld_x; int M, N, K;
+    long ld_y, ld_x; int M, N, K, type;
+};
+
+/* ---- weights of any type, as gpu/pack.h lays them out (w, scale; type: enum gpu_type) ---- */
+
+/* y[row][K] = mul * table[id ? id[row] : row][K], in bf16 (y16) or float (y32), the other NULL; K a multiple of 4, of types with blocks of the block; ids within the
+ * table.  mul 1: the values to the bit.  Grid: ceil(n_row * ceil(K / 32) / 256). */
+struct dequant_args { GLOBAL(u16) y16; GLOBAL(float) y32; GLOBAL(const void) w; GLOBAL(const u16) scale; GLOBAL(const int) id; long ld_y; int n_row, K, type; float mul; };
+
+/* y = x * mul, rounded to nearest even, saturated: e4m3, e5m2 or fnuz; NaN stays NaN.  K a multiple of 4.  Grid: ceil(n_row * K / 4 / 256). */
+struct quantize_f8_args { GLOBAL(u8) y; GLOBAL(const float) x; GLOBAL(const u16) x16; long ld_y, ld_x; int n_row, K, type; float mul; };
+/* Rows to Q8_0, quants and scales apart; K a multiple of 32.  Of x, or where that is NULL of x16 (bf16), as of quantize_f8.  Grid: ceil(n_row * K / 4 / 256). */
+struct quantize_q8_args { GLOBAL(i8) w; GLOBAL(u16) scale; GLOBAL(const float) x; GLOBAL(const u16) x16; long ld_x; int n_row, K; };
+
+/* y[M][N] = (add ? add : 0) + x[M][K] * w[N][K]^T, x and w rounded to bf16, sums in float by matrix instructions.  K a multiple of 8, of types with blocks of
+ * the block; ld_x of 8.  n_split: equal runs of K (of GEMM_Q_STEP columns each a multiple) that blocks of their own take; 1, or their sums go to part[n_split][M][N] and
+ * gemm_q_join adds them in order.  A row's bits depend on K, n_split and its own x alone.  Grid: ceil(N / 128), n_split, ceil(M / 64); join: ceil(M * N / 256). */
+#define GEMM_Q_STEP 64
+struct gemm_q_args {
+    GLOBAL(float) y; GLOBAL(float) part; GLOBAL(const u16) x; GLOBAL(const void) w; GLOBAL(const u16) scale; GLOBAL(const float) add;
+    long ld_y, ld_x; int M, N, K, n_split, type;
 };
 
 /* Keys and values in pages of GPU_KV_TOKENS tokens of all key/value heads of a layer: bf16 keys [n_kv_head][64][d], then values
- * the same; position t of sequence s: slot t % 64 of the page pages[s][t / 64], at kv + page * page_size (elements). */
+ * the same; position t of sequence s: slot t % 64 of the page pages[s][t / 64], at kv + page * page_size (elements).
+ * Pages of int8 (kernels with i8 in their names; page_size in bytes): the same order, then float scales of keys [n_kv_head][64], of values likewise; a number is q * scale, by the
+ * rules of cpu/attn_paged.h.  d: a multiple of 8. */
 #define GPU_KV_TOKENS 64
 #define GPU_RANGE 256           /* positions that one block of the decode kernel takes; always the same ranges, joined in order */
 
-/* Row i of k and v (float, [n_kv_head][d]) into position pos[i] of sequence seq[i]. */
+/* Row i of k and v (float, [n_kv_head][d]) into position pos[i] of sequence seq[i].  Grid: kv_put ceil(n_row * n_kv_head * d / 512), kv_put_i8 ceil(2 * n_row * n_kv_head /
+ * waves of a block). */
 struct kv_put_args {
     GLOBAL(u16) kv; GLOBAL(const float) k; GLOBAL(const float) v; GLOBAL(const int) pages; GLOBAL(const int) seq; GLOBAL(const int) pos;
     long page_size, ld_pages, ld_k, ld_v; int n_row, n_kv_head, d;
@@ -87,14 +121,15 @@ struct attn_paged_args {
 };
 
 /* One query row of each sequence, len[s] keys each (0: o is zeros); query heads of a key/value head side by side.  Grid: ranges of the longest
- * sequence, key/value heads, sequences; ranges beyond a sequence's end write nothing.
- * part[s][head][range][d + 2]: sums, then maximum (in base 2, scaled) and sum of probabilities. */
+ * sequence, key/value heads (times ceil(n_group / 8) where a key head has more than 8), sequences; ranges beyond a sequence's end, or before its window, write nothing.
+ * part[s][head][range][d + 2]: sums, then maximum (in base 2, scaled) and sum of probabilities.  d: of kernels that are not for one size alone.
+ * window > 0: the last window keys are seen.  cap_log2e > 0: scores become cap * tanh(score / cap); cap times log2(e). */
 struct attn_decode_args {
     GLOBAL(float) part; GLOBAL(const float) q; GLOBAL(const u16) kv; GLOBAL(const int) pages; GLOBAL(const int) len;
-    long page_size, ld_pages, ld_q; int n_kv_head, n_group, n_range; float scale_log2e;
+    long page_size, ld_pages, ld_q; int n_kv_head, n_group, n_range; float scale_log2e; int d, window; float cap_log2e;
 };
-/* o[s][head][d] from the parts; d 64 or 128.  Grid: heads, sequences. */
-struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const int) len; long ld_o; int n_head, n_range, d; };
+/* o[s][head][d] from the parts; d up to 128 (attn_join), 256 (attn_join_256).  sink[head] (or NULL): a score that takes probability and has no value.  Grid: heads, sequences. */
+struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const int) len; long ld_o; int n_head, n_range, d; GLOBAL(const float) sink; int window; };
 
 /* c[M][N] = a[M][K] * b[N][K]^T, bf16 operands; c16 (bf16) or c32 (float), the other NULL.  K, ld_a, ld_b multiples of 8. */
 struct gemm_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const u16) a; GLOBAL(const u16) b; long ld_c, ld_a, ld_b; int M, N, K; };

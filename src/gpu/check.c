@@ -231,6 +231,9 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
         check_moe(&j, parts & GPU_CHECK_LARGE);
     if (parts & GPU_CHECK_TRAIN)
         check_train(&j, parts & GPU_CHECK_LARGE);
+    for (int large = 0; large < 2; large++)
+        if (parts & (large ? GPU_CHECK_LARGE : GPU_CHECK_QUANT))
+            check_quant(&j, large), check_variants(&j, large);
     if (parts & GPU_CHECK_HOPPER)
         check_hopper(&j);
     if (parts & GPU_TIME_KERNELS)

@@ -2,6 +2,7 @@
 #include "gpu/check_job.h"
 #include "cpu/kernels.h"
 #include "gpu/pack.h"
+#include "gpu/product.h"
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -153,13 +154,6 @@ void check_rows(struct job *j, bool large)
 
 /* ---- products of a few rows ---- */
 
-static enum gpu_kernel gemv_kernel(enum cpu_type t, int M)
-{
-    const int i = M <= 1 ? 0 : M <= 2 ? 1 : M <= 4 ? 2 : 3;
-    const int first = t == TYPE_F32 ? GPU_gemv_f32_1 : t == TYPE_BF16 ? GPU_gemv_bf16_1 : t == TYPE_Q8_0 ? GPU_gemv_q8_0_1 : t == TYPE_Q4_0 ? GPU_gemv_q4_0_1 : GPU_gemv_q4_k_1;
-    return (enum gpu_kernel)(first + i);
-}
-
 /* The device's rows of int8, and the same by cpu/ref. */
 static void quantized(struct job *j, int M, int K, const float *x, struct gemv_args *a, void **a8, bool compare)
 {
@@ -187,69 +181,67 @@ static void quantized(struct job *j, int M, int K, const float *x, struct gemv_a
     job_compare(j, "quantize_a8 scales", got_ds, want_ds, n_ds, 0);
 }
 
-static void gemv(struct job *j, enum cpu_type t, int M, int N, int K, bool add, bool edges)
+/* t: a type of files, or fnuz. */
+void check_gemv_case(struct job *j, int t, int M, int N, int K, bool add, bool edges)
 {
     job_begin(j);
-    snprintf(j->shape, sizeof j->shape, "M %d, N %d, K %d%s", M, N, K, add ? ", added" : "");
-    const enum gpu_kernel kernel = gemv_kernel(t, M);
+    snprintf(j->shape, sizeof j->shape, "%s, M %d, N %d, K %d%s", job_type_name(t), M, N, K, add ? ", added" : "");
+    const enum gpu_kernel kernel = gpu_gemv_kernel(t, M);
     const int wave = gpu_facts(j->g)->wave;
-    const size_t n_x = (size_t)M * (size_t)K, n_w = (size_t)N * (size_t)K, n_y = (size_t)M * (size_t)N, bytes = (size_t)N * type_bytes(t, K);
+    const enum cpu_type as = t == GPU_TYPE_F8_FNUZ ? TYPE_F8_E4M3 : (enum cpu_type)t;
+    const size_t n_x = (size_t)M * (size_t)K, n_w = (size_t)N * (size_t)K, n_y = (size_t)M * (size_t)N, bytes = (size_t)N * type_bytes(as, K);
     float *x = job_floats(j, n_x), *w = job_floats(j, n_w), *plus = job_floats(j, n_y), *y = job_host(j, n_y * 4), *want = job_host(j, n_y * 4);
-    void *blocks = job_host(j, bytes), *packed = job_host(j, gpu_pack_bytes(t, K, N)), *scale = job_host(j, gpu_pack_scale_bytes(t, K, N) + 16);
+    void *blocks = job_host(j, bytes), *packed = job_host(j, gpu_pack_bytes(as, K, N)), *scale = job_host(j, gpu_pack_scale_bytes(as, K, N) + 16);
     if (!j->rc) {
         if (edges) {                                   /* a block of zeros, one with a large number */
             memset(x, 0, 32 * sizeof *x);
             x[K - 1] = 1000;
         }
-        type_quantize(t, (int64_t)n_w, w, NULL, blocks);
-        gpu_pack(t, K, N, blocks, packed, scale);
+        type_quantize(as, (int64_t)n_w, w, NULL, blocks);
+        if (t == GPU_TYPE_F8_FNUZ)
+            ((uint8_t *)blocks)[0] &= 127;             /* minus zero would be NaN */
+        job_dequantize(t, (int64_t)n_w, blocks, w);
+        gpu_pack(as, K, N, blocks, packed, scale);
     }
-    struct gemv_args a = { .x = job_upload(j, x, n_x * 4), .w = job_upload(j, packed, gpu_pack_bytes(t, K, N)), .scale = job_upload(j, scale, gpu_pack_scale_bytes(t, K, N) + 16),
-                           .add = add ? job_upload(j, plus, n_y * 4) : NULL, .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K };
+    struct gemv_args a = { .x = job_upload(j, x, n_x * 4), .w = job_upload(j, packed, gpu_pack_bytes(as, K, N)), .scale = job_upload(j, scale, gpu_pack_scale_bytes(as, K, N) + 16),
+                           .add = add ? job_upload(j, plus, n_y * 4) : NULL, .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K, .type = t };
     void *a8 = NULL;
-    const bool floats = t == TYPE_BF16 || t == TYPE_F32;
-    if (!floats)
+    const bool a8_rows = gpu_gemv_takes_a8(t);
+    if (a8_rows)
         quantized(j, M, K, x, &a, &a8, edges);
     job_launch(j, kernel, ceil_div(N, 256 / wave * GPU_GEMV_ROWS(M)), 1, 1, &a);
     job_download(j, y, a.y, n_y * 4);
     const size_t panel = cpu_panel_size((size_t)K, PANEL);
-    void *panels = job_host(j, floats ? cpu_panel_size((size_t)K, (size_t)N) * 4 : panel_bytes(panel_of(t), K, N));
-    if (!j->rc && floats) {
-        ref()->pack_rows(&(struct pack){ .K = K, .N = N, .src = blocks, .ld = K, .src_bf16 = t == TYPE_BF16, .out = panels, .panel = (ptrdiff_t)panel });
+    void *panels = job_host(j, a8_rows ? panel_bytes(panel_of(as), K, N) : cpu_panel_size((size_t)K, (size_t)N) * 4);
+    if (!j->rc && !a8_rows) {
+        ref()->pack_rows(&(struct pack){ .K = K, .N = N, .src = w, .ld = K, .out = panels, .panel = (ptrdiff_t)panel });
         ref()->gemm(&(struct gemm){ .M = M, .N = N, .K = K, .a = x, .a_row = K, .a_col = 1, .b = panels, .b_panel = (ptrdiff_t)panel, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
     } else if (!j->rc) {
-        ref()->pack_panels(&(struct panel_pack){ .type = t, .K = K, .N = N, .src = blocks, .stride = type_bytes(t, K), .out = panels });
-        ref()->gemm_q(&(struct gemm_q){ .type = panel_of(t), .M = M, .N = N, .K = K, .a = a8, .a_stride = a8_row_bytes(K), .b = panels, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
+        ref()->pack_panels(&(struct panel_pack){ .type = as, .K = K, .N = N, .src = blocks, .stride = type_bytes(as, K), .out = panels });
+        ref()->gemm_q(&(struct gemm_q){ .type = panel_of(as), .M = M, .N = N, .K = K, .a = a8, .a_stride = a8_row_bytes(K), .b = panels, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
     }
-    job_compare(j, gpu_kernel_name(kernel), y, want, n_y, job_tolerance(floats ? "gemm" : "gemm_q"));
+    job_compare(j, gpu_kernel_name(kernel), y, want, n_y, job_tolerance(a8_rows ? "gemm_q" : "gemm"));
     job_end(j, gpu_kernel_name(kernel));
 }
 
 void check_gemv(struct job *j, bool large)
 {
-    static const enum cpu_type types[] = { TYPE_F32, TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
-    static const int rows[] = { 1, 2, 3, 4, 7, 8 };
+    static const int types[] = { TYPE_F32, TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K }, rows[] = { 1, 2, 3, 4, 7, 8 };
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t m = 0; m < sizeof rows / sizeof *rows; m++) {
             if (large) {
-                gemv(j, types[t], rows[m], 64, 4096, false, false);
-                gemv(j, types[t], rows[m], 37, 14336, true, false);
+                check_gemv_case(j, types[t], rows[m], 64, 4096, false, false);
+                check_gemv_case(j, types[t], rows[m], 37, 14336, true, false);
             } else {
                 const int step = types[t] == TYPE_Q4_K ? 256 : types[t] == TYPE_F32 ? 36 : types[t] == TYPE_BF16 ? 8 : 32;
-                gemv(j, types[t], rows[m], 1 + (int)m * 4, step * (1 + (int)m), m % 2, m > 0 && types[t] > TYPE_BF16);
+                check_gemv_case(j, types[t], rows[m], 1 + (int)m * 4, step * (1 + (int)m), m % 2, m > 0 && types[t] > TYPE_BF16);
                 if (m == 0)
-                    gemv(j, types[t], 1, 18, 8448, true, true);      /* beyond `depth` steps of a wave of 64 */
+                    check_gemv_case(j, types[t], 1, 18, 8448, true, true);      /* beyond `depth` steps of a wave of 64 */
             }
         }
 }
 
 /* ---- attention ---- */
-
-static enum gpu_kernel decode_kernel(int d, int n_group)
-{
-    const int i = n_group <= 1 ? 0 : n_group <= 2 ? 1 : n_group <= 4 ? 2 : 3;
-    return (enum gpu_kernel)((d == 64 ? GPU_attn_decode_64_1 : GPU_attn_decode_128_1) + i);
-}
 
 static float rounded(float x)
 {
@@ -261,56 +253,72 @@ static float rounded(float x)
 }
 
 /* Sequences of len[0 .. n_seq-1] keys; pages in a shuffled order, written by kv_put on the device. */
-static void decode(struct job *j, int d, int n_kv_head, int n_group, int n_seq, const int *len)
+void check_decode_case(struct job *j, const struct decode_case *p)
 {
+    const int d = p->d, n_kv_head = p->n_kv_head, n_group = p->n_group, n_seq = p->n_seq, *len = p->len;
     job_begin(j);
     int longest = 0, n_key = 0;
     for (int s = 0; s < n_seq; s++)
         longest = len[s] > longest ? len[s] : longest, n_key += len[s];
-    snprintf(j->shape, sizeof j->shape, "d %d, heads %d / %d, %d sequences, up to %d keys", d, n_kv_head * n_group, n_kv_head, n_seq, longest);
+    snprintf(j->shape, sizeof j->shape, "d %d, heads %d / %d, %d sequences, up to %d keys%s%s%s", d, n_kv_head * n_group, n_kv_head, n_seq, longest, p->window ? ", window" : "",
+             p->cap > 0 ? ", cap" : "", p->sinks ? ", sinks" : "");
     const int ld_pages = longest / GPU_KV_TOKENS + 1, n_page = n_seq * ld_pages, n_range = longest / GPU_RANGE + 1, n_head = n_kv_head * n_group;
-    const size_t kv_row = (size_t)(n_kv_head * d), page_size = 2 * GPU_KV_TOKENS * kv_row, q_row = (size_t)(n_head * d), n_o = (size_t)n_seq * q_row;
+    const size_t kv_row = (size_t)(n_kv_head * d), page_size = 2 * GPU_KV_TOKENS * kv_row, page_bytes = gpu_kv_page_bytes(p->int8, n_kv_head, d), q_row = (size_t)(n_head * d), n_o = (size_t)n_seq * q_row;
     float *k = job_floats(j, (size_t)n_key * kv_row), *v = job_floats(j, (size_t)n_key * kv_row), *q = job_floats(j, n_o), *o = job_host(j, n_o * 4), *want = job_host(j, n_o * 4);
+    float *sink = job_floats(j, (size_t)n_head);
     int *pages = job_host(j, (size_t)n_page * 4), *seq = job_host(j, (size_t)n_key * 4 + 4), *pos = job_host(j, (size_t)n_key * 4 + 4);
     for (int i = 0; pages && i < n_page; i++)
         pages[i] = (i * 7 + 3) % n_page == i ? i : n_page - 1 - i;
     for (int s = 0, i = 0; pos && s < n_seq; s++)
         for (int t = 0; t < len[s]; t++, i++)
             seq[i] = s, pos[i] = t;
-    for (size_t i = 0; v && i < (size_t)n_key * kv_row; i++)
+    for (size_t i = 0; pos && i < (size_t)n_key * kv_row; i++)
         k[i] *= 3;
-    u16 *kv = job_device(j, (size_t)n_page * page_size * 2);
+    if (p->edges && !j->rc) {                          /* a key of zeros, a value that is NaN in the last sequence */
+        memset(k, 0, (size_t)d * 4);
+        v[(size_t)n_key * kv_row - 1] = NAN;
+    }
+    u16 *kv = job_device(j, (size_t)n_page * page_bytes);
     int *d_pages = job_upload(j, pages, (size_t)n_page * 4);
     struct kv_put_args put = { .kv = kv, .k = job_upload(j, k, (size_t)n_key * kv_row * 4 + 4), .v = job_upload(j, v, (size_t)n_key * kv_row * 4 + 4), .pages = d_pages,
-                               .seq = job_upload(j, seq, (size_t)n_key * 4 + 4), .pos = job_upload(j, pos, (size_t)n_key * 4 + 4), .page_size = (long)page_size, .ld_pages = ld_pages,
+                               .seq = job_upload(j, seq, (size_t)n_key * 4 + 4), .pos = job_upload(j, pos, (size_t)n_key * 4 + 4), .page_size = (long)(p->int8 ? page_bytes : page_size), .ld_pages = ld_pages,
                                .ld_k = (long)kv_row, .ld_v = (long)kv_row, .n_row = n_key, .n_kv_head = n_kv_head, .d = d };
     if (!j->rc)
-        j->rc = gpu_fill(j->g, j->stream, kv, 0xff, (size_t)n_page * page_size * 2, &j->err);       /* NaN: what was not written must not be used */
-    job_launch(j, GPU_kv_put, ceil_div((long)n_key * (long)kv_row / 2, 256), 1, 1, &put);
+        j->rc = gpu_fill(j->g, j->stream, kv, 0xff, (size_t)n_page * page_bytes, &j->err);       /* NaN: what was not written must not be used */
+    if (p->int8)
+        job_launch(j, GPU_kv_put_i8, ceil_div(2l * n_key * n_kv_head, 256 / gpu_facts(j->g)->wave), 1, 1, &put);
+    else
+        job_launch(j, GPU_kv_put, ceil_div((long)n_key * (long)kv_row / 2, 256), 1, 1, &put);
     const float scale = 1 / sqrtf((float)d);
     struct attn_decode_args a = { .part = job_device(j, (size_t)n_seq * (size_t)n_head * (size_t)n_range * (size_t)(d + 2) * 4), .q = job_upload(j, q, n_o * 4), .kv = kv, .pages = d_pages,
-                                  .len = job_upload(j, len, (size_t)n_seq * 4), .page_size = (long)page_size, .ld_pages = ld_pages, .ld_q = (long)q_row, .n_kv_head = n_kv_head,
-                                  .n_group = n_group, .n_range = n_range, .scale_log2e = scale * 1.44269504f };
-    struct attn_join_args join = { .o = job_device(j, n_o * 4), .part = a.part, .len = a.len, .ld_o = (long)q_row, .n_head = n_head, .n_range = n_range, .d = d };
-    const enum gpu_kernel kernel = decode_kernel(d, n_group);
-    job_launch(j, kernel, n_range, n_kv_head, n_seq, &a);
-    job_launch(j, GPU_attn_join, n_head, n_seq, 1, &join);
+                                  .len = job_upload(j, len, (size_t)n_seq * 4), .page_size = (long)(p->int8 ? page_bytes : page_size), .ld_pages = ld_pages, .ld_q = (long)q_row, .n_kv_head = n_kv_head,
+                                  .n_group = n_group, .n_range = n_range, .scale_log2e = scale * 1.44269504f, .d = d, .window = p->window, .cap_log2e = p->cap * 1.44269504f };
+    struct attn_join_args join = { .o = job_device(j, n_o * 4), .part = a.part, .len = a.len, .ld_o = (long)q_row, .n_head = n_head, .n_range = n_range, .d = d,
+                                   .window = p->window, .sink = p->sinks ? job_upload(j, sink, (size_t)n_head * 4) : NULL };
+    const enum gpu_kernel kernel = gpu_decode_kernel(d, n_group, p->int8);
+    job_launch(j, kernel, n_range, gpu_decode_blocks(n_kv_head, n_group), n_seq, &a);
+    job_launch(j, gpu_join_kernel(d), n_head, n_seq, 1, &join);
     job_download(j, o, join.o, n_o * 4);
-    const size_t cpu_page = cpu_kv_page_bytes(KV_REAL, d, d);
+    const size_t cpu_page = (cpu_kv_page_bytes(p->int8 ? KV_I8 : KV_REAL, d, d) + 63) / 64 * 64;
     float *cpu_kv = job_host(j, cpu_page * (size_t)ld_pages);
     void *scratch = job_host(j, cpu_attn_paged_scratch(d, d, n_group));
-    for (size_t i = 0; cpu_kv && i < (size_t)n_key * kv_row; i++)
+    for (size_t i = 0; cpu_kv && !p->int8 && i < (size_t)n_key * kv_row; i++)
         k[i] = rounded(k[i]), v[i] = rounded(v[i]);
     for (int s = 0, first = 0; s < n_seq && !j->rc; first += len[s++])
         for (int h = 0; h < n_kv_head && len[s] > 0; h++) {
-            const struct kv_pages p = { .base = cpu_kv, .stride = cpu_page, .dk = d, .dv = d };
+            const struct kv_pages own = { .base = cpu_kv, .stride = cpu_page, .dk = d, .dv = d };
             const size_t at = (size_t)first * kv_row + (size_t)(h * d), head = (size_t)s * q_row + (size_t)(h * n_group * d);
-            ref()->kv_put(&(struct kv_put){ .kv = p, .n = len[s], .k = k + at, .v = v + at, .ld_k = (ptrdiff_t)kv_row, .ld_v = (ptrdiff_t)kv_row });
-            ref()->attn_paged(&(struct attn_paged){ .kv = p, .n_q = 1, .pos0 = len[s] - 1, .n_group = n_group, .q = q + head, .ld_q = (ptrdiff_t)q_row, .scale = scale, .o = want + head,
+            (p->int8 ? ref()->kv_put_i8 : ref()->kv_put)(&(struct kv_put){ .kv = own, .n = len[s], .k = k + at, .v = v + at, .ld_k = (ptrdiff_t)kv_row, .ld_v = (ptrdiff_t)kv_row });
+            (p->int8 ? ref()->attn_paged_i8 : ref()->attn_paged)(&(struct attn_paged){ .kv = own, .n_q = 1, .pos0 = len[s] - 1, .n_group = n_group, .q = q + head, .ld_q = (ptrdiff_t)q_row, .scale = scale, .window = p->window, .softcap = p->cap, .sink = p->sinks ? sink + h * n_group : NULL, .o = want + head,
                                                     .ld_o = (ptrdiff_t)q_row, .scratch = scratch });
         }
     job_compare(j, gpu_kernel_name(kernel), o, want, n_o, job_tolerance("attn_paged"));
     job_end(j, gpu_kernel_name(kernel));
+}
+
+static void decode(struct job *j, int d, int n_kv_head, int n_group, int n_seq, const int *len)
+{
+    check_decode_case(j, &(struct decode_case){ .d = d, .n_kv_head = n_kv_head, .n_group = n_group, .n_seq = n_seq, .len = len });
 }
 
 void check_attn(struct job *j, bool large)

@@ -43,7 +43,17 @@ double job_tolerance(const char *cpu_kernel);
 /* Times launch(j, i, ctx), i = 0, 1 .. n_variant-1, 0 .. (variants touch memory of their own, so that caches do not help); a row. */
 void job_time(struct job *j, const char *kind, const char *name, void (*launch)(struct job *, int, void *), void *ctx, int n_variant, double bytes, double flop);
 
+/* Of a type of files, or fnuz. */
+const char *job_type_name(int type);
+void job_dequantize(int type, int64_t n, const void *blocks, float *y);
+
 void check_rows(struct job *j, bool large);
+void check_gemv_case(struct job *j, int type, int M, int N, int K, bool add, bool edges);
+void check_quant(struct job *j, bool large);
+void check_variants(struct job *j, bool large);
+/* Sequences of len[0 .. n_seq-1] keys; edges: a key of zeros and a value that is NaN. */
+struct decode_case { int d, n_kv_head, n_group, n_seq; const int *len; int window; float cap; bool sinks, int8, edges; };
+void check_decode_case(struct job *j, const struct decode_case *p);
 void check_gemv(struct job *j, bool large);
 void check_attn(struct job *j, bool large);
 void check_gemm(struct job *j, bool large);

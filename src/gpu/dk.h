@@ -63,20 +63,45 @@ typedef DK_VEC(short, 4) s16x4;
 #endif
 DK_INLINE float dk_float(u32 u) { return DK_CAST(float, u); }
 DK_INLINE u32 dk_bits(float f) { return DK_CAST(u32, f); }
-/* bf16: the upper half of a float; to nearest even, not for NaN. */
+/* bf16: the upper half of a float; to nearest even, NaN stays NaN. */
 DK_INLINE float dk_bf16_float(u32 h) { return dk_float(h << 16); }
 DK_INLINE float dk_bf16_low(u32 pair) { return dk_float(pair << 16); }
 DK_INLINE float dk_bf16_high(u32 pair) { return dk_float(pair & 0xffff0000u); }
+#if defined(__NVPTX__)
+DK_INLINE u32 dk_bf16_pair(float a, float b)
+{
+    u32 d;
+    __asm__("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(d) : "f"(b), "f"(a));
+    return d;
+}
+DK_INLINE u32 dk_bf16(float f) { return dk_bf16_pair(f, 0) & 0xffff; }
+#else
 DK_INLINE u32 dk_bf16(float f)
 {
     const u32 u = dk_bits(f);
-    return (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    return f != f ? u >> 16 | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
 }
 DK_INLINE u32 dk_bf16_pair(float a, float b) { return dk_bf16(a) | (dk_bf16(b) << 16); }
+#endif
 #ifdef DK_DEVICE
 DK_INLINE float dk_half_float(u16 h) { return (float)DK_CAST(half, h); }
+#if defined(__NVPTX__)
+DK_INLINE u16 dk_to_half(float f)
+{
+    u16 h;
+    __asm__("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
+    return h;
+}
+#else
+DK_INLINE u16 dk_to_half(float f)
+{
+    const half h = (half)f;
+    return DK_CAST(u16, h);
+}
+#endif
 #else
 DK_INLINE float dk_half_float(u16 h) { return half_to_float(h); }
+DK_INLINE u16 dk_to_half(float f) { return float_to_half(f); }
 #endif
 
 /* ---- where a thread is; barrier; exchange within a wave; arithmetic of the device ---- */
@@ -106,6 +131,12 @@ DK_INLINE float dk_shfl_xor(float v, int m)
 #define dk_rint(x) __builtin_rintf(x)
 #define dk_dot4(a, b, c) __builtin_amdgcn_sdot4(a, b, c, false)
 #define dk_read_once(p) __builtin_nontemporal_load(p)
+/* v, of which the compiler knows nothing: it then keeps no pointer for each of many places that a loop may read at. */
+DK_INLINE int dk_unknown(int v)
+{
+    __asm__ volatile("" : "+v"(v));
+    return v;
+}
 #elif defined(__NVPTX__)
 #define DK_WAVE 32
 /* clang writes no launch bounds for OpenCL: the build does (tools/ptx.awk). */
@@ -132,6 +163,11 @@ DK_INLINE int dk_dot4(int a, int b, int c)
     int d;
     __asm__("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
     return d;
+}
+DK_INLINE int dk_unknown(int v)
+{
+    __asm__ volatile("" : "+r"(v));
+    return v;
 }
 /* 16 bytes that no kernel writes meanwhile and nobody reads again soon: past L1, first out of L2. */
 DK_INLINE u32x4 dk_read_once(const DK_GLOBAL u32x4 *p)
@@ -162,6 +198,7 @@ DK_INLINE int dk_dot4(int a, int b, int c)
     return c;
 }
 #define dk_read_once(p) (*(p))
+#define dk_unknown(v) (v)
 #endif
 
 /* To a unit in the last place or so; 0 of what is no normal number. */

@@ -33,6 +33,16 @@
 #undef N_THREAD
 #include "gpu/kern/moe_gemm.c"
 #undef N_THREAD
+#include "gpu/kern/gemv_quant.c"
+#include "gpu/kern/gemv_float.c"
+#include "gpu/kern/dequant.c"
+#include "gpu/kern/gemm_quant.c"
+#define N_THREAD 256
+#define N_WAVE (N_THREAD / DK_WAVE)
+#include "gpu/kern/attn_wide.c"
+#include "gpu/kern/attn_i8.c"
+#undef N_THREAD
+#undef N_WAVE
 #include "gpu/kern/sample.c"
 #undef N_THREAD
 #undef N_WAVE

@@ -5,6 +5,7 @@
 #include "../emu/emu942.c"
 
 static bool alone;                                    /* only the kernel with the planted fault is run */
+static int parts = GPU_CHECK_SMALL;                   /* whose cases find planted faults */
 static int run(const struct mock_launch *l)
 {
     const char *name = gpu_kernel_name(l->kernel);
@@ -74,7 +75,7 @@ static int planted(const char *kernel, const char *instruction, const char *from
     struct gpu *g = open_mock();
     amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.from = from, amd_fault.by = by, amd_fault.n = n, amd_fault.found = false;
     amd_loud = 0, loud = false, alone = strncmp(kernel, "attn_", 5) != 0;
-    gpu_check(g, GPU_CHECK_SMALL, note_row, NULL);
+    gpu_check(g, parts, note_row, NULL);
     const int how = instruction && !amd_fault.found ? NOT_THERE : (amd_bad ? BY_CHECK : 0) | (rows_of_wrong(kernel) ? BY_RESULT : 0);
     memset(&amd_fault, 0, sizeof amd_fault);
     amd_loud = 4, loud = true, alone = false;
@@ -91,6 +92,21 @@ static void a_removed_barrier_is_a_race(void **state)
     assert_true(found("gemm_bf16", "s_barrier", 2) & BY_CHECK);
     for (int i = 1; i <= 3; i++)
         assert_true(found("attn_decode_128_4", "s_barrier", i) & BY_CHECK);
+}
+
+/* Kernels for weights of every type, and for attention of other heads. */
+static void faults_of_kernels_of_the_second_part_are_found(void **state)
+{
+    (void)state;
+    parts = GPU_CHECK_QUANT;
+    for (int i = 1; i <= 2; i++)
+        assert_true(found("gemm_q", "s_barrier", i) & BY_CHECK);
+    for (int i = 1; i <= 3; i++)
+        assert_true(found("attn_decode_to256_8", "s_barrier", i) & BY_CHECK);
+    assert_true(found("gemm_q", "v_mfma", 3) & BY_RESULT);
+    assert_true(found("gemv_q6_k_1", "v_dot4c", 3) & BY_RESULT);
+    assert_true(found("gemv_any_1", "v_dot4c", 3) & BY_RESULT);
+    parts = GPU_CHECK_SMALL;
 }
 
 static void a_missing_product_is_a_wrong_result(void **state)
@@ -147,7 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_instruction_of_every_kernel_is_known), cmocka_unit_test(every_kernel_gives_what_cpu_ref_gives), cmocka_unit_test(what_kernels_do_is_counted),
-        cmocka_unit_test(a_removed_barrier_is_a_race), cmocka_unit_test(a_missing_product_is_a_wrong_result), cmocka_unit_test(a_wrong_lane_is_a_wrong_result),
+        cmocka_unit_test(a_removed_barrier_is_a_race), cmocka_unit_test(faults_of_kernels_of_the_second_part_are_found), cmocka_unit_test(a_missing_product_is_a_wrong_result), cmocka_unit_test(a_wrong_lane_is_a_wrong_result),
         cmocka_unit_test(a_row_too_many_is_out_of_bounds), cmocka_unit_test(shared_memory_that_overlaps_or_is_too_small_is_seen), cmocka_unit_test(a_missing_wait_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,35 +1,5 @@
-/* Products of a few rows with a weight: y[M][N] = add + x[M][K] * w[N][K]^T, M = 1, 2, 4, 8.  Bound by the reading of w.
- *
- * 256 threads; a wave takes n_row rows of w (2; 4 where M is 4 or 8, whose reading of x would else be the bound) and goes
- * along K, 16 bytes a lane, `depth` steps in flight.  A lane's sum takes its pieces in
- * ascending order, lanes are joined by a fixed tree: an element of y has the same bits for every M and N. */
-#include "gpu/dk.h"
-#include "gpu/args.h"
-#define N_THREAD 256
-
-/* ---- what a lane does with 16 bytes of weight, by type ---- */
-
-DK_INLINE float dot_bf16(u32x4 w, f32x4 x0, f32x4 x1, float s)
-{
-    s += dk_bf16_low(w[0]) * x0[0];
-    s += dk_bf16_high(w[0]) * x0[1];
-    s += dk_bf16_low(w[1]) * x0[2];
-    s += dk_bf16_high(w[1]) * x0[3];
-    s += dk_bf16_low(w[2]) * x1[0];
-    s += dk_bf16_high(w[2]) * x1[1];
-    s += dk_bf16_low(w[3]) * x1[2];
-    s += dk_bf16_high(w[3]) * x1[3];
-    return s;
-}
-DK_INLINE int dot_16(u32x4 w, u32x4 x, int s)
-{
-    DK_UNROLL
-    for (int i = 0; i < 4; i++)
-        s = dk_dot4((int)w[i], (int)x[i], s);
-    return s;
-}
-#define LOW_NIBBLES(v) ((v) & 0x0f0f0f0fu)
-#define HIGH_NIBBLES(v) (((v) >> 4) & 0x0f0f0f0fu)
+/* Products of a few rows with a weight of f32, bf16, Q8_0, Q4_0, Q4_K: what a lane does with 16 bytes of it (gpu/kern/gemv.h). */
+#include "gpu/kern/gemv.h"
 
 /* f32: piece p is columns 4p .. 4p+3. */
 struct piece_f32 { f32x4 x; };
@@ -46,6 +16,18 @@ DK_INLINE float dot_f32(u32x4 w, f32x4 x, float s)
 }
 #define DOT_F32(w_, x_, s, p) dot_f32((w_).w, (x_).x, s)
 
+DK_INLINE float dot_bf16(u32x4 w, f32x4 x0, f32x4 x1, float s)
+{
+    s += dk_bf16_low(w[0]) * x0[0];
+    s += dk_bf16_high(w[0]) * x0[1];
+    s += dk_bf16_low(w[1]) * x0[2];
+    s += dk_bf16_high(w[1]) * x0[3];
+    s += dk_bf16_low(w[2]) * x1[0];
+    s += dk_bf16_high(w[2]) * x1[1];
+    s += dk_bf16_low(w[3]) * x1[2];
+    s += dk_bf16_high(w[3]) * x1[3];
+    return s;
+}
 /* bf16: piece p is columns 8p .. 8p+7. */
 struct piece_bf16 { f32x4 x0, x1; };
 #define X_BF16(v, a, m, p) do { const DK_GLOBAL f32x4 *x_ = (const DK_GLOBAL f32x4 *)((a).x + (m) * (a).ld_x) + 2 * (p); (v).x0 = x_[0]; (v).x1 = x_[1]; } while (0)
@@ -91,76 +73,6 @@ DK_INLINE float dot_q4_k(u32x4 w, u32x4 head, u32x4 low, u32x4 high, f32x4 ds, f
 #define DOT_Q4_K(w_, x_, s, p) dot_q4_k((w_).w, (w_).head, (x_).low, (x_).high, (x_).ds, s, p)
 
 #ifndef GEMV_TYPES_ONLY      /* gpu/kern/moe_gemv.c has kernels of its own */
-/* ---- the kernel ---- */
-
-/* Rows beyond N or M are read as the last one and not written. */
-#define GEMV(type, TYPE, n_m, n_row, columns, depth)                                                                  \
-DK_BOUNDS(N_THREAD) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)                                      \
-{                                                                                                               \
-    const int n0 = (dk_bx() * (N_THREAD / DK_WAVE) + dk_wave()) * n_row, n_piece = a.K / columns;                \
-    int row[n_row], in[n_m];                                                                                     \
-    float s[n_m][n_row];                                                                                         \
-    DK_UNROLL                                                                                                   \
-    for (int r = 0; r < n_row; r++)                                                                              \
-        row[r] = n0 + r < a.N ? n0 + r : a.N - 1;                                                               \
-    DK_UNROLL                                                                                                   \
-    for (int m = 0; m < n_m; m++) {                                                                             \
-        in[m] = m < a.M ? m : a.M - 1;                                                                          \
-        DK_UNROLL                                                                                               \
-        for (int r = 0; r < n_row; r++)                                                                          \
-            s[m][r] = 0;                                                                                        \
-    }                                                                                                           \
-    int p = dk_lane();                                                                                          \
-    DK_ROLLED                                                                                                   \
-    for (; p + (depth - 1) * DK_WAVE < n_piece; p += depth * DK_WAVE) {                                         \
-        struct weight_##type w[depth][n_row];                                                                    \
-        DK_UNROLL                                                                                               \
-        for (int i = 0; i < depth; i++) {                                                                       \
-            DK_UNROLL                                                                                           \
-            for (int r = 0; r < n_row; r++)                                                                      \
-                W_##TYPE(w[i][r], a, row[r], p + i * DK_WAVE);                                                  \
-        }                                                                                                       \
-        DK_UNROLL                                                                                               \
-        for (int i = 0; i < depth; i++) {                                                                       \
-            DK_UNROLL                                                                                           \
-            for (int m = 0; m < n_m; m++) {                                                                     \
-                struct piece_##type x;                                                                          \
-                X_##TYPE(x, a, in[m], p + i * DK_WAVE);                                                         \
-                DK_UNROLL                                                                                       \
-                for (int r = 0; r < n_row; r++)                                                                  \
-                    s[m][r] = DOT_##TYPE(w[i][r], x, s[m][r], p + i * DK_WAVE);                                 \
-            }                                                                                                   \
-        }                                                                                                       \
-    }                                                                                                           \
-    DK_ROLLED                                                                                                   \
-    for (; p < n_piece; p += DK_WAVE) {                                                                         \
-        struct weight_##type w[n_row];                                                                           \
-        DK_UNROLL                                                                                               \
-        for (int r = 0; r < n_row; r++)                                                                          \
-            W_##TYPE(w[r], a, row[r], p);                                                                       \
-        DK_UNROLL                                                                                               \
-        for (int m = 0; m < n_m; m++) {                                                                         \
-            struct piece_##type x;                                                                              \
-            X_##TYPE(x, a, in[m], p);                                                                           \
-            DK_UNROLL                                                                                           \
-            for (int r = 0; r < n_row; r++)                                                                      \
-                s[m][r] = DOT_##TYPE(w[r], x, s[m][r], p);                                                      \
-        }                                                                                                       \
-    }                                                                                                           \
-    DK_UNROLL                                                                                                   \
-    for (int m = 0; m < n_m; m++) {                                                                             \
-        DK_UNROLL                                                                                               \
-        for (int r = 0; r < n_row; r++) {                                                                        \
-            const float sum = dk_wave_sum(s[m][r]);                                                             \
-            if (dk_lane() == 0 && m < a.M && n0 + r < a.N) {                                                    \
-                const long at = m * a.ld_y + n0 + r;                                                            \
-                a.y[at] = a.add ? a.add[at] + sum : sum;                                                        \
-            }                                                                                                   \
-        }                                                                                                       \
-    }                                                                                                           \
-}
-#define GEMV_ALL(type, TYPE, columns, d1, d2) \
-    GEMV(type, TYPE, 1, 2, columns, d1) GEMV(type, TYPE, 2, 2, columns, d2) GEMV(type, TYPE, 4, 4, columns, 1) GEMV(type, TYPE, 8, 4, columns, 1)
 GEMV_ALL(f32, F32, 4, 4, 4)
 GEMV_ALL(bf16, BF16, 8, 4, 4)
 GEMV_ALL(q8_0, Q8_0, 16, 4, 4)
