@@ -1,23 +1,20 @@
 /* exec_attn.c - attention over pages on a device: norm and rotation of q and k, keys and values into their pages, then attention.
  *
  * Two ways, chosen by the model, not by the step, so that a row has the same bits in a prompt and alone: attn_decode and attn_join, which take a
- * row's keys by ranges (head sizes 64 and 128, bf16 pages, nothing else), each row of a prompt as if it were a sequence; and attn_paged for all others. */
+ * row's keys by ranges (bf16 pages, heads of a multiple of 8 up to 256, values of the same size), each row of a prompt as if it were a sequence; and attn_paged for all others. */
 #include "exec/exec_op.h"
+#include "gpu/product.h"
 
 #define HEAD_MAX 512           /* of attn_paged */
 #define PART_ROWS 16           /* rows whose ranges are kept at a time */
 
 static int dv_of(const struct attr *a) { return a->d_v ? a->d_v : a->d_head; }
 
-/* The kernel that takes ranges of keys, or N_GPU_KERNEL: none does. */
-static enum gpu_kernel decode_kernel(const struct graph *g, const struct node *n)
+/* Are there kernels that take ranges of keys? */
+static bool by_ranges(const struct graph *g, const struct node *n)
 {
     const struct attr *a = &n->attr;
-    const int group = a->n_head / a->n_kv_head, D = a->d_head;
-    if (g->tensor[n->in[1]].dtype != DT_BF16 || (D != 64 && D != 128) || dv_of(a) != D || a->window || a->cap != 0 || n->in[4] >= 0 || group > 8)
-        return N_GPU_KERNEL;
-    const int variant = group <= 1 ? 0 : group <= 2 ? 1 : group <= 4 ? 2 : 3;
-    return (enum gpu_kernel)((D == 64 ? GPU_attn_decode_64_1 : GPU_attn_decode_128_1) + variant);
+    return g->tensor[n->in[1]].dtype == DT_BF16 && a->d_head % 8 == 0 && a->d_head <= GPU_D_MOST && dv_of(a) == a->d_head;
 }
 
 static int check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
@@ -37,7 +34,7 @@ static int n_range_max(const struct attr *a) { return (int)div_up(a->ctx, GPU_RA
 static size_t work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
     (void)x, (void)S;
-    if (decode_kernel(g, n) == N_GPU_KERNEL)
+    if (!by_ranges(g, n))
         return 0;
     return (size_t)min_i64(T, PART_ROWS) * (size_t)n->attr.n_head * (size_t)n_range_max(&n->attr) * (size_t)(n->attr.d_head + 2) * sizeof(float);
 }
@@ -50,9 +47,10 @@ static int ranges(struct exec_run *r, const struct node *n, const struct attn_de
     a.q += row * a.ld_q;
     a.len = (const int *)exec_table(r, t->len) + row;
     a.pages = (const int *)exec_table(r, t->page) + (ptrdiff_t)seq * t->page_stride;
-    TRY(exec_launch(r, decode_kernel(r->g, n), a.n_range, a.n_kv_head, n_row, &a, err));
-    const struct attn_join_args j = { .o = o + row * ld_o, .part = a.part, .len = a.len, .ld_o = ld_o, .n_head = n->attr.n_head, .n_range = a.n_range, .d = n->attr.d_head };
-    return exec_launch(r, GPU_attn_join, n->attr.n_head, n_row, 1, &j, err);
+    TRY(exec_launch(r, gpu_decode_kernel(a.d, a.n_group, false), a.n_range, gpu_decode_blocks(a.n_kv_head, a.n_group), n_row, &a, err));
+    const struct attn_join_args j = { .o = o + row * ld_o, .part = a.part, .len = a.len, .ld_o = ld_o, .n_head = n->attr.n_head, .n_range = a.n_range, .d = a.d, .window = a.window,
+                                      .sink = exec_data(r, n->in[4]) };
+    return exec_launch(r, gpu_join_kernel(a.d), n->attr.n_head, n_row, 1, &j, err);
 }
 
 static int forward(struct exec_run *r, const struct node *n, struct err *err)
@@ -69,14 +67,14 @@ static int forward(struct exec_run *r, const struct node *n, struct err *err)
                                       .pages = exec_table(r, t->page), .seq = exec_table(r, t->seq), .pos = exec_table(r, t->pos), .page_size = page, .ld_pages = t->page_stride, .ld_qkv = C,
                                       .n_row = (int)T, .n_head = H, .n_kv_head = G, .dk = D, .dv = dv, .d_rot = a->d_rot, .pairs = a->rope_pairs, .f32 = f32, .eps = (float)a->eps };
     TRY(exec_launch(r, GPU_qkv_put, div_up(T * slots, n_wave), 1, 1, &put, err));
-    if (decode_kernel(r->g, n) == N_GPU_KERNEL) {
+    if (!by_ranges(r->g, n)) {
         const struct attn_paged_args p = { .o = o, .q = qkv, .kv = kv, .pages = put.pages, .seq = put.seq, .pos = put.pos, .sink = exec_data(r, n->in[4]), .page_size = page,
                                            .ld_pages = t->page_stride, .ld_q = C, .ld_o = (long)H * dv, .n_head = H, .n_kv_head = G, .dk = D, .dv = dv, .window = a->window, .f32 = f32,
                                            .scale = (float)a->scale, .cap = (float)a->cap };
         return exec_launch(r, GPU_attn_paged, H, T, 1, &p, err);
     }
     struct attn_decode_args p = { .part = (float *)(void *)r->work, .q = qkv, .kv = kv, .page_size = page, .ld_q = C, .n_kv_head = G, .n_group = H / G, .n_range = r->n_range,
-                                  .scale_log2e = (float)(a->scale * 1.4426950408889634) };
+                                  .scale_log2e = (float)(a->scale * 1.4426950408889634), .d = D, .window = a->window, .cap_log2e = (float)(a->cap * 1.4426950408889634) };
     const int32_t *start = r->step->seq_start;
     p.ld_pages = T == r->step->S ? t->page_stride : 0;
     for (int64_t row = 0; row < T && p.ld_pages; row += PART_ROWS)             /* a row of each sequence */

@@ -1,32 +1,16 @@
-/* exec_linear.c - products on a device: rows eight at a time, by kernels that read each weight in its own type (gpu/kern/gemv.c). */
+/* exec_linear.c - products on a device: rows eight at a time, by kernels that read each weight in its own type (gpu/product.h). */
 #include "exec/exec_op.h"
-
-/* Kernels for 1, 2, 4, 8 rows from `first` on; a8: activations in int8; K must be a multiple of `block`. */
-static const struct product_kernel { enum cpu_type type; enum gpu_kernel first; bool a8; int block; } kernels[] = {
-    { TYPE_F32, GPU_gemv_f32_1, false, 4 },
-    { TYPE_BF16, GPU_gemv_bf16_1, false, 8 },
-    { TYPE_Q8_0, GPU_gemv_q8_0_1, true, 32 },
-    { TYPE_Q4_0, GPU_gemv_q4_0_1, true, 32 },
-    { TYPE_Q4_K, GPU_gemv_q4_k_1, true, 256 },
-};
-static const struct product_kernel *kernel_of(enum cpu_type t)
-{
-    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        if (kernels[i].type == t)
-            return &kernels[i];
-    return NULL;
-}
+#include "gpu/product.h"
 
 enum cpu_type exec_form(enum cpu_type t, int64_t K)
 {
-    const struct product_kernel *k = kernel_of(t);
-    if (k && K % k->block == 0)
+    if (K % gpu_gemv_block((int)t) == 0)
         return t;
-    return (t == TYPE_BF16 || t == TYPE_F16) && K % 4 == 0 ? TYPE_F32 : N_CPU_TYPE;
+    return type_block(t) == 1 && K % 4 == 0 ? TYPE_F32 : N_CPU_TYPE;
 }
 
 /* What the kernels read of a weight: a segment of its panels, or floats. */
-struct part { const struct product_kernel *k; const void *w; const u16 *scale; int64_t row, n_row; };
+struct part { enum cpu_type type; const void *w; const u16 *scale; int64_t row, n_row; };
 static int n_parts(const struct tensor *t) { return t->panels.n_segment ? t->panels.n_segment : 1; }
 static enum cpu_type part_type(const struct tensor *t, int s) { return t->panels.n_segment ? exec_form(t->panels.segment[s].of, tensor_cols(t)) : TYPE_F32; }
 
@@ -34,7 +18,7 @@ static struct part part_of(const struct exec_run *r, int w, int64_t expert, int 
 {
     const struct tensor *t = &r->g->tensor[w];
     const int64_t N = t->shape[t->rank - 2].n;
-    struct part p = { .k = kernel_of(part_type(t, s)), .n_row = N };
+    struct part p = { .type = part_type(t, s), .n_row = N };
     if (!t->panels.n_segment) {
         p.w = (const float *)exec_data(r, w) + expert * N * tensor_cols(t);
         return p;
@@ -48,11 +32,9 @@ static struct part part_of(const struct exec_run *r, int w, int64_t expert, int 
 
 static bool needs_a8(const struct tensor *t)
 {
-    for (int s = 0; s < n_parts(t); s++) {
-        const struct product_kernel *k = kernel_of(part_type(t, s));
-        if (k && k->a8)
+    for (int s = 0; s < n_parts(t); s++)
+        if (gpu_gemv_takes_a8((int)part_type(t, s)))
             return true;
-    }
     return false;
 }
 
@@ -62,12 +44,13 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
     if (t->kind == TENSOR_MAPPED || (!t->panels.n_segment && t->dtype != DT_F32))
         return EXEC_REFUSE(err, x, g, n, "%s lies in a file, or is %s", t->name, dtype_name(t->dtype));
     for (int s = 0; s < n_parts(t); s++) {
-        const struct product_kernel *k = kernel_of(part_type(t, s));
-        if (!k || tensor_cols(t) % k->block)
+        const enum cpu_type type = part_type(t, s);
+        if (type == N_CPU_TYPE || tensor_cols(t) % gpu_gemv_block((int)type))
             return EXEC_REFUSE(err, x, g, n, "it has no product with rows of %lld in %s (%s); --precision bf16 or fp32 keeps weights in another type", (long long)tensor_cols(t),
                                type_name(t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32), t->name);
-        if (!gpu_has(x->gpu, k->first))
-            return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(k->first));
+        const enum gpu_kernel first = gpu_gemv_kernel((int)type, 1);
+        if (!gpu_has(x->gpu, first))
+            return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(first));
     }
     return 0;
 }
@@ -92,12 +75,13 @@ int exec_product(struct exec_run *r, const struct exec_product *p, char *work, s
     }
     for (int s = 0; s < n_parts(t); s++) {
         const struct part w = part_of(r, p->w, p->expert, s);
-        for (int64_t m = 0; m < p->M; m += 8) {
-            const int M = (int)min_i64(8, p->M - m), variant = M <= 1 ? 0 : M <= 2 ? 1 : M <= 4 ? 2 : 3;
+        const bool a8 = gpu_gemv_takes_a8((int)w.type);
+        for (int64_t m = 0; m < p->M; m += GPU_GEMV_MOST) {
+            const int M = (int)min_i64(GPU_GEMV_MOST, p->M - m);
             const int64_t at = m * N + w.row;
-            const struct gemv_args a = { .y = p->y + at, .x = w.k->a8 ? NULL : p->x + m * K, .xq = w.k->a8 ? q + m * K : NULL, .xds = w.k->a8 ? ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
-                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = M, .N = (int)w.n_row, .K = (int)K };
-            TRY(exec_launch(r, (enum gpu_kernel)(w.k->first + variant), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
+            const struct gemv_args a = { .y = p->y + at, .x = a8 ? NULL : p->x + m * K, .xq = a8 ? q + m * K : NULL, .xds = a8 ? ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
+                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = M, .N = (int)w.n_row, .K = (int)K, .type = (int)w.type };
+            TRY(exec_launch(r, gpu_gemv_kernel((int)w.type, M), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
         }
     }
     return p->bias ? exec_add(r, p->M, N, p->y, p->bias, 0, p->y, err) : 0;
