@@ -17,7 +17,7 @@ enum gpu_part {
     GPU_TIME_HOPPER = 64,
     GPU_CHECK_SAMPLE = 256,   /* sampling, likewise */
     GPU_CHECK_MOE = 128,      /* mixtures of experts: at edge sizes and, with GPU_CHECK_LARGE, larger ones */
-    GPU_CHECK_TRAIN = 1024,    /* training: at edge sizes and, with GPU_CHECK_LARGE, larger ones */
+    GPU_CHECK_TRAIN = 1024,   /* training: at edge sizes and, with GPU_CHECK_LARGE, larger ones */
     GPU_CHECK_QUANT = 512,    /* products and attention of the types and variants beyond the first part's, at edge sizes */
 };
 
