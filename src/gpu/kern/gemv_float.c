@@ -21,9 +21,9 @@ struct weight_f16 { u32x4 w; };
 #define W_F16(v, a, n, p) ((v).w = dk_read_once((const DK_GLOBAL u32x4 *)(a).w + (long)(n) * ((a).K / 8) + (p)))
 #define DOT_F16(w_, x_, s, p) dot_4(halves((w_).w[2], (w_).w[3]), (x_).x1, dot_4(halves((w_).w[0], (w_).w[1]), (x_).x0, s))
 
-/* f8: 16 columns.  Two bytes at a time become halves with other exponents, which the sum is multiplied for; NaN makes the sum NaN whatever x is. */
+/* f8: 16 columns; x is read row after row, not all at once, which leaves no register.  Two bytes at a time become halves with other exponents, which the sum is multiplied for; NaN makes the sum NaN whatever x is. */
 struct piece_f8 { f32x4 x[4]; };
-#define X_F8(v, a, m, p) do { const DK_GLOBAL f32x4 *x_ = (const DK_GLOBAL f32x4 *)((a).x + (m) * (a).ld_x) + 4 * (p); \
+#define X_F8(v, a, m, p) do { const DK_GLOBAL f32x4 *x_ = (const DK_GLOBAL f32x4 *)((a).x + (m) * (a).ld_x) + dk_unknown(4 * (p)); \
     (v).x[0] = x_[0], (v).x[1] = x_[1], (v).x[2] = x_[2], (v).x[3] = x_[3]; } while (0)
 struct weight_f8 { u32x4 w; };
 #define W_F8(v, a, n, p) ((v).w = dk_read_once((const DK_GLOBAL u32x4 *)(a).w + (long)(n) * ((a).K / 16) + (p)))
