@@ -15,11 +15,10 @@ static const struct exec_op *const exec_ops[N_OP] = {
 
 static const struct exec_op *op_of(const struct graph *g, enum op op) { return g->backward ? exec_train_op(op) : exec_ops[op]; }
 static struct exec *exec_of(struct graph_device *d) { return (struct exec *)(void *)d; }
-static size_t round_up(size_t n) { return (n + 255) / 256 * 256; }
 static size_t take(size_t *at, size_t n)
 {
     const size_t here = *at;
-    *at += round_up(n);
+    *at += exec_round(n);
     return here;
 }
 
@@ -280,12 +279,9 @@ static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
 /* A power of two, so that few graphs serve all lengths. */
 static int ranges_of(const struct step *s, int n_range_most)
 {
-    int most = 1, n_range = 1;
-    for (int i = 0; i < s->S && s->seq_start; i++) {
-        const int n = (s->pos0 ? s->pos0[i] : 0) + s->seq_start[i + 1] - s->seq_start[i];
-        most = n > most ? n : most;
-    }
-    while (n_range * GPU_RANGE < most)
+    const int64_t most = exec_longest(s);
+    int n_range = 1;
+    while ((int64_t)n_range * GPU_RANGE < most)
         n_range *= 2;
     return n_range < n_range_most ? n_range : n_range_most;
 }

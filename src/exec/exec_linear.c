@@ -56,11 +56,11 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
 }
 
 /* q[M][K], then ds[M][K / 32][2]. */
-static size_t quants(int64_t M, int64_t K) { return ((size_t)(M * K) + 255) / 256 * 256; }
+static size_t quants(int64_t M, int64_t K) { return exec_round((size_t)(M * K)); }
 size_t exec_product_work(const struct graph *g, int w, int64_t M)
 {
     const int64_t K = tensor_cols(&g->tensor[w]);
-    return needs_a8(&g->tensor[w]) ? (quants(M, K) + (size_t)(M * K / 16) * sizeof(float) + 255) / 256 * 256 : 0;
+    return needs_a8(&g->tensor[w]) ? exec_round(quants(M, K) + (size_t)(M * K / 16) * sizeof(float)) : 0;
 }
 
 int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
@@ -109,7 +109,7 @@ const struct exec_op exec_op_linear = { linear_check, linear_work, linear, NULL 
 
 /* ---- linear_act: h, then what the product needs ---- */
 
-static size_t h_bytes(const struct graph *g, const struct node *n, int64_t M) { return ((size_t)(M * op_act_parts(n->attr.act) * tensor_cols(&g->tensor[n->out[0]])) * sizeof(float) + 255) / 256 * 256; }
+static size_t h_bytes(const struct graph *g, const struct node *n, int64_t M) { return exec_round((size_t)(M * op_act_parts(n->attr.act) * tensor_cols(&g->tensor[n->out[0]])) * sizeof(float)); }
 static int linear_act_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
     if (n->in[2] >= 0)

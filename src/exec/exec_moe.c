@@ -2,7 +2,6 @@
  * token's rows.  Statistics of routers are not made: they stay 0. */
 #include "exec/exec_op.h"
 
-static size_t round_up(size_t n) { return (n + 255) / 256 * 256; }
 
 /* ---- route ---- */
 
@@ -18,14 +17,14 @@ static int route_check(const struct exec *x, const struct graph *g, const struct
 static size_t route_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
     (void)x, (void)g, (void)S;
-    return 2 * round_up((size_t)T * (size_t)n->attr.top_k * 4);
+    return 2 * exec_round((size_t)T * (size_t)n->attr.top_k * 4);
 }
 static int route(struct exec_run *r, const struct node *n, struct err *err)
 {
     const struct attr *a = &n->attr;
     const int n_wave = 256 / gpu_facts(r->x->gpu)->wave, T = r->step->T;
     int32_t *expert = (int32_t *)(void *)r->work;
-    float *gate = (float *)(void *)(r->work + round_up((size_t)T * (size_t)a->top_k * 4));
+    float *gate = (float *)(void *)(r->work + exec_round((size_t)T * (size_t)a->top_k * 4));
     const struct moe_route_args route = { .probs = exec_data(r, n->out[0]), .expert = expert, .gate = gate, .logits = exec_data(r, n->in[0]), .correction = exec_data(r, n->in[1]), .T = T,
                                           .E = a->n_expert, .k = a->top_k, .sigmoid = a->sigmoid, .norm_topk = a->norm_topk, .n_group = a->n_group, .n_group_chosen = a->n_group_chosen,
                                           .group_best = a->group_best, .scale = a->scale > 0 ? (float)a->scale : 1 };
@@ -70,9 +69,9 @@ static struct places places_of(const struct graph *g, const struct node *n, int6
 {
     const struct tensor *w = &g->tensor[n->in[1]];
     const size_t n_x = (size_t)(n->attr.gather ? T : n_sorted(n, T)) * (size_t)tensor_cols(w), a8 = needs_a8(w);
-    struct places p = { .q = round_up((size_t)n_sorted(n, T) * 16) };
-    p.ds = p.q + a8 * round_up(n_x);
-    p.bytes = p.ds + a8 * round_up(n_x / 4);
+    struct places p = { .q = exec_round((size_t)n_sorted(n, T) * 16) };
+    p.ds = p.q + a8 * exec_round(n_x);
+    p.bytes = p.ds + a8 * exec_round(n_x / 4);
     return p;
 }
 

@@ -82,6 +82,17 @@ static inline void *exec_data(const struct exec_run *r, int id)
 }
 static inline int64_t exec_count_rows(const struct exec_run *r, int id) { return tensor_rows(&r->g->tensor[id], r->step->T, r->step->S); }
 static inline void *exec_table(const struct exec_run *r, size_t at) { return r->x->arena + r->x->step_at + at; }
+static inline size_t exec_round(size_t n) { return (n + 255) / 256 * 256; }
+/* Keys of the longest sequence, those before the step too. */
+static inline int64_t exec_longest(const struct step *s)
+{
+    int64_t most = 0;
+    for (int i = 0; i < s->S && s->seq_start; i++) {
+        const int64_t n = (s->pos0 ? s->pos0[i] : 0) + s->seq_start[i + 1] - s->seq_start[i];
+        most = n > most ? n : most;
+    }
+    return most;
+}
 static inline int exec_launch(struct exec_run *r, enum gpu_kernel k, int64_t gx, int64_t gy, int64_t gz, const void *args, struct err *err)
 {
     return gpu_launch(r->x->gpu, r->x->stream, k, (long)gx, (long)gy, (long)gz, args, err);

@@ -14,7 +14,7 @@ static bool adds(const struct exec_run *r, const struct node *n, int i)
 {
     return n->add[i] || (r->step->accumulate && r->g->tensor[n->d_in[i]].kind == TENSOR_GRAD);
 }
-static size_t floats(int64_t n) { return ((size_t)n * sizeof(float) + 255) / 256 * 256; }
+static size_t floats(int64_t n) { return exec_round((size_t)n * sizeof(float)); }
 /* What a message names: an output, or what is made of it. */
 static int refuse(const struct exec *x, const struct graph *g, const struct node *n, const char *what, struct err *err)
 {
@@ -179,13 +179,6 @@ static size_t attention_work(const struct exec *x, const struct graph *g, const 
     (void)x, (void)g, (void)S;
     return floats((int64_t)T * n->attr.n_head);
 }
-static int64_t longest(const struct step *s)
-{
-    int64_t most = 0;
-    for (int i = 0; i < s->S; i++)
-        most = s->seq_start[i + 1] - s->seq_start[i] > most ? s->seq_start[i + 1] - s->seq_start[i] : most;
-    return most;
-}
 static struct attn_train_args attention_args(const struct exec_run *r, const struct node *n)
 {
     const struct attr *a = &n->attr;
@@ -196,12 +189,12 @@ static struct attn_train_args attention_args(const struct exec_run *r, const str
 static int attention(struct exec_run *r, const struct node *n, struct err *err)
 {
     const struct attn_train_args a = attention_args(r, n);
-    return exec_launch(r, a.d > 64 ? GPU_attn_train_128 : GPU_attn_train_64, div_up(longest(r->step), ATTN_TRAIN_ROWS), a.n_head, r->step->S, &a, err);
+    return exec_launch(r, a.d > 64 ? GPU_attn_train_128 : GPU_attn_train_64, div_up(exec_longest(r->step), ATTN_TRAIN_ROWS), a.n_head, r->step->S, &a, err);
 }
 static int attention_back(struct exec_run *r, const struct node *n, struct err *err)
 {
     struct attn_train_args a = attention_args(r, n);
-    const int64_t n_block = div_up(longest(r->step), ATTN_TRAIN_ROWS), n_wave = 256 / gpu_facts(r->x->gpu)->wave;
+    const int64_t n_block = div_up(exec_longest(r->step), ATTN_TRAIN_ROWS), n_wave = 256 / gpu_facts(r->x->gpu)->wave;
     a.d_o = exec_data(r, n->d_out[0]), a.dqkv = exec_data(r, n->d_in[0]);
     TRY(exec_launch(r, GPU_attn_train_delta, div_up((int64_t)a.n_row * a.n_head, n_wave), 1, 1, &a, err));
     TRY(exec_launch(r, a.d > 64 ? GPU_attn_train_dq_128 : GPU_attn_train_dq_64, n_block, a.n_head, r->step->S, &a, err));

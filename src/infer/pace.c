@@ -66,7 +66,7 @@ static double for_prompts(const struct pace *p, const struct pace_limit *limit, 
     return p->others > 0 ? fmax(aim - all, PACE_LEAST * all) / 2 : fmax(aim - all, LEAST * cost);
 }
 
-/* What steps without rows of prompts save up: nothing where each may have a chunk.  What is left of a step that was allowed more than a chunk is not lost. */
+/* What steps without rows of prompts may have saved up before the next is given its own: a chunk, or nothing where each may have one. */
 static double saved_most(double more, double cost) { return more < CHUNK * cost ? CHUNK * cost : 0; }
 
 static double cost_of(const struct pace *p)

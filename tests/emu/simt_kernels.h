@@ -7,7 +7,7 @@
 #ifndef SIMT_WAVE
 #define SIMT_WAVE 64
 #endif
-#include "mock.h"
+#include "kernels.h"
 #include "simt.c"
 #include "gpu/dk.h"
 #include "gpu/args.h"
@@ -95,5 +95,14 @@ SHARED_BY_TESTS int simt_run(const struct mock_launch *l)
 #undef K
     };
     return simt_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), fn[l->kernel], l->args) ? 719 : 0;
+}
+
+SHARED_BY_TESTS struct gpu *open_host(void)
+{
+#ifdef __SANITIZE_THREAD__
+    print_message("skipped: the thread sanitizer does not know fibers\n");
+    skip();
+#endif
+    return open_emulated(simt_run, SIMT_WAVE, "gfx942");
 }
 #endif

@@ -2,8 +2,7 @@
 #include "../test.h"
 #ifdef HAVE_LLVM_19
 #include <math.h>
-#include "../emu/kernels.h"
-#include "../emu/emu942.c"
+#include "../emu/run_amd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -13,22 +12,10 @@
 static struct err err;
 static struct pool *pool;
 
-static int run(const struct mock_launch *l)
-{
-    static enum gpu_kernel loaded = N_GPU_KERNEL;
-    amd.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
-    if (l->kernel != loaded && amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    loaded = l->kernel;
-    return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
-}
-
 static int open_on_device(struct engine **e, const char *path, const struct engine_opts *opts)
 {
     struct engine_opts o = *opts;
-    const int rc = exec_open_gpu(&o.device, open_emulated(run, 64, "gfx942"), &err);
+    const int rc = exec_open_gpu(&o.device, open_amd(), &err);
     return rc ? rc : engine_new(e, path, &o, pool, &err);
 }
 static struct engine *open_engine(const char *path, bool device, enum weights_as as)
@@ -170,7 +157,7 @@ static void without_memory_of_the_host_nothing_is_left(void **state)
     for (int n = 0, rc = -1; rc; n++) {
         struct engine *e = NULL;
         struct graph_device *d = NULL;
-        struct gpu *g = open_emulated(run, 64, "gfx942");
+        struct gpu *g = open_amd();
         struct engine_opts with = o;
         mem_fail_at(n);
         rc = exec_open_gpu(&d, g, &err);

@@ -2,29 +2,18 @@
 #include "../test.h"
 #ifdef HAVE_LLVM_19
 #include <math.h>
-#include "../emu/kernels.h"
-#include "../emu/emu942.c"
+#include "../emu/run_amd.h"
 #include "tiny_run.h"
 #include "exec/exec.h"
 #include "infer/engine.h"
 
 static struct pool *pool;
 
-static int run(const struct mock_launch *l)
-{
-    amd.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
-    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
-}
-
 static int engine_on(struct engine **e, const char *path, bool device, enum weights_as as)
 {
     struct engine_opts o = { .n_slot = 2, .step_tokens = 24, .n_logits = 24, .no_tok = true, .as = as };
     if (device)
-        OK(exec_open_gpu(&o.device, open_emulated(run, 64, "gfx942"), &err));
+        OK(exec_open_gpu(&o.device, open_amd(), &err));
     return engine_new(e, path, &o, pool, &err);
 }
 

@@ -2,25 +2,12 @@
 #include "../test.h"
 #ifdef HAVE_LLVM_19
 #include <math.h>
-#include "../emu/kernels.h"
-#include "../emu/emu942.c"
+#include "../emu/run_amd.h"
 #include "base/rng.h"
 #include "exec/exec.h"
 
 static struct err err;
 static struct pool *pool;
-
-static int run(const struct mock_launch *l)
-{
-    static enum gpu_kernel loaded = N_GPU_KERNEL;
-    amd.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
-    if (l->kernel != loaded && amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    loaded = l->kernel;
-    return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
-}
 
 #define ID(x) id_of(x)
 static int id_of(int id)
@@ -118,7 +105,7 @@ static void one_step(bool moe)
     struct graph *g[2] = { decoder(RECOMPUTE_NONE, moe), decoder(RECOMPUTE_CHEAP, moe) };
     struct step s = { .T = T, .S = S, .seq_start = starts, .loss_scale = 1.0 / 62, .aux_scale = 1,
                       .adamw = { .lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .wd = 0.1f, .correction1 = 0.1f, .correction2 = 0.05f, .grad_scale = 1 } };
-    OK(exec_open_gpu(&g[1]->device, open_emulated(run, 64, "gfx942"), &err));
+    OK(exec_open_gpu(&g[1]->device, open_amd(), &err));
     for (int i = 0; i < 2; i++) {
         OK(graph_plan(g[i], T, S, pool_n_thread(pool), NULL, &err));
         OK(graph_bind(g[i], cpu_kernels(), pool, NULL, &err));

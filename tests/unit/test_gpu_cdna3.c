@@ -10,7 +10,7 @@
 #include "gpu/kern/gemm_cdna3.c"
 #include "gpu/kern/attn_cdna3.c"
 #ifdef HAVE_LLVM_19
-#include "../emu/emu942.c"
+#include "../emu/run_amd.h"
 #endif
 
 #define KERNELS(X) X(gemm_cdna3, gemm_cdna3) X(gemm_cdna3_128, gemm_cdna3) X(gemm_cdna3_fp8, gemm_cdna3) X(attn_cdna3_128, attn_sm80) X(attn_cdna3_64, attn_sm80)
@@ -34,30 +34,15 @@ static void on_the_host_they_give_what_sums_in_double_give(void **state)
     print_message("skipped: the thread sanitizer does not know fibers\n");
     skip();
 #endif
-    struct gpu *g = open_emulated(run_on_host, 64, "gfx942");
-    assert_int_equal(gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL), 0);
-    assert_true(rows_seen >= 10);
-    gpu_close(g);
+    check_all(open_emulated(run_on_host, 64, "gfx942"), GPU_CHECK_HOPPER, 10);
     simt_release();
 }
 
 #ifdef HAVE_LLVM_19
-static int run_code(const struct mock_launch *l)
-{
-    amd.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
-    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
-}
 static void in_the_emulator_they_give_what_sums_in_double_give(void **state)
 {
     (void)state;
-    struct gpu *g = open_emulated(run_code, 64, "gfx942");
-    amd_bad = 0;
-    assert_int_equal(gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL), 0);
-    assert_true(rows_seen >= 10);
+    check_all(open_amd(), GPU_CHECK_HOPPER, 10);
     assert_int_equal(amd_bad, 0);
     static const char *const kernels[] = {
 #define X(name, type) #name,
@@ -71,29 +56,16 @@ static void in_the_emulator_they_give_what_sums_in_double_give(void **state)
         assert_true(n->mfma > 0 && n->shared_cycles > 0);
         assert_int_equal(n->conflicts, 0);
     }
-    gpu_close(g);
-    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
     amd_release();
 }
 
-/* Whether the watch over memory found something with the fault planted. */
-static bool found(const char *kernel, const char *instruction, int n)
-{
-    struct gpu *g = open_emulated(run_code, 64, "gfx942");
-    amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.n = n;
-    amd_bad = amd_loud = 0, loud = false;
-    gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL);
-    amd_fault.kernel = NULL, amd_loud = 4, loud = true;
-    gpu_close(g);
-    return amd_bad > 0;
-}
 static void a_removed_barrier_is_a_race(void **state)
 {
     (void)state;
     for (int i = 1; i <= 4; i++)
-        assert_true(found("gemm_cdna3_128", "s_barrier", i));
+        assert_true(amd_planted(GPU_CHECK_HOPPER, "gemm_cdna3_128", "s_barrier", NULL, NULL, i) & BY_CHECK);
     for (int i = 1; i <= 2; i++)
-        assert_true(found("attn_cdna3_64", "s_barrier", i));
+        assert_true(amd_planted(GPU_CHECK_HOPPER, "attn_cdna3_64", "s_barrier", NULL, NULL, i) & BY_CHECK);
 }
 #else
 static void in_the_emulator_they_give_what_sums_in_double_give(void **state)

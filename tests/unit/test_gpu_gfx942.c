@@ -1,34 +1,14 @@
 /* The gfx942 code objects that ship, run here: beside cpu/ref at edge sizes, with every access, register and wait looked at; planted faults are found. */
 #include "../test.h"
 #ifdef HAVE_LLVM_19
-#include "../emu/kernels.h"
-#include "../emu/emu942.c"
+#include "../emu/run_amd.h"
 
-static bool alone;                                    /* only the kernel with the planted fault is run */
 static int parts = GPU_CHECK_SMALL;                   /* whose cases find planted faults */
-static int run(const struct mock_launch *l)
-{
-    const char *name = gpu_kernel_name(l->kernel);
-    if (alone && strcmp(name, amd_fault.kernel) != 0)
-        return 0;
-    amd.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
-    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, name))
-        return 500;
-    return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
-}
-
-static struct gpu *open_mock(void)
-{
-    amd_bad = 0;
-    return open_emulated(run, 64, "gfx942");
-}
 
 static void every_instruction_of_every_kernel_is_known(void **state)
 {
     (void)state;
-    gpu_close(open_mock());
+    gpu_close(open_amd());
     int n_kernel = 0;
     for (int i = 0; gpu_image(i); i++) {
         const struct gpu_image *m = gpu_image(i);
@@ -43,7 +23,7 @@ static void every_instruction_of_every_kernel_is_known(void **state)
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
-    check_all(open_mock());
+    check_all(open_amd(), GPU_CHECK_SMALL | GPU_CHECK_QUANT, 250);
     assert_int_equal(amd_bad, 0);
 }
 
@@ -63,23 +43,16 @@ static void what_kernels_do_is_counted(void **state)
     assert_true(copy && copy->bytes_read == copy->bytes_written && copy->bytes_read > 0);
     assert_true(gemm && gemm->flop > 0 && fmod(gemm->flop, 2.0 * 128 * 128 * 64) == 0);            /* whole tiles of whole steps */
     assert_true(gemm->mfma * 2.0 * 32 * 32 * 8 == gemm->flop);
-    gpu_close(open_mock());
+    gpu_close(open_amd());
 }
 
 /* ---- planted faults ---- */
 
-enum how { BY_CHECK = 1, BY_RESULT = 2, NOT_THERE = 4 };
-/* The n-th instruction of the kernel that begins so (and has `from` in it): left out, or with `by` in place of `from`. */
 static int planted(const char *kernel, const char *instruction, const char *from, const char *by, int n)
 {
-    struct gpu *g = open_mock();
-    amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.from = from, amd_fault.by = by, amd_fault.n = n, amd_fault.found = false;
-    amd_loud = 0, loud = false, alone = strncmp(kernel, "attn_", 5) != 0;
-    gpu_check(g, parts, note_row, NULL);
-    const int how = instruction && !amd_fault.found ? NOT_THERE : (amd_bad ? BY_CHECK : 0) | (rows_of_wrong(kernel) ? BY_RESULT : 0);
-    memset(&amd_fault, 0, sizeof amd_fault);
-    amd_loud = 4, loud = true, alone = false;
-    gpu_close(g);
+    amd_alone = strncmp(kernel, "attn_", 5) != 0 ? kernel : NULL;              /* attention's parts are joined by another kernel */
+    const int how = amd_planted(parts, kernel, instruction, from, by, n);
+    amd_alone = NULL;
     return how;
 }
 static int found(const char *kernel, const char *instruction, int n) { return planted(kernel, instruction, NULL, NULL, n); }

@@ -1,40 +1,18 @@
 /* Kernels of mixtures of experts and of sampling on three devices that are none: compiled for the host, the gfx942 code objects that ship and the PTX that ships in
  * their emulators.  Beside their definitions at edge sizes, with every access looked at; planted faults are found. */
-#include "../emu/kernels.h"
+#include "../emu/run_ptx.h"
 #include "../emu/simt_kernels.h"
-#include "../emu/emuptx.c"
-#include "../emu/emu942.c"
+#ifdef HAVE_LLVM_19
+#include "../emu/run_amd.h"
+#endif
 #include "gpu/sampling.h"
 #include "base/rng.h"
 #include "infer/sample.h"
 #define PARTS (GPU_CHECK_MOE | GPU_CHECK_SAMPLE)
 
-/* All rows are right, and the device is left as it was found. */
-static void all_right(struct gpu *g)
-{
-    assert_int_equal(gpu_check(g, PARTS, note_row, NULL), 0);
-    assert_true(rows_seen > 100);
-    gpu_close(g);
-    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
-}
-static void check_quietly(struct gpu *g)
-{
-    loud = false;
-    gpu_check(g, PARTS, note_row, NULL);
-    loud = true;
-    gpu_close(g);
-}
+static void all_right(struct gpu *g) { check_all(g, PARTS, 100); }
 
 /* ---- the host ---- */
-
-static struct gpu *open_host(void)
-{
-#ifdef __SANITIZE_THREAD__
-    print_message("skipped: the thread sanitizer does not know fibers\n");
-    skip();
-#endif
-    return open_emulated(simt_run, SIMT_WAVE, "gfx942");
-}
 
 static void on_the_host_in_both_orders(void **state)
 {
@@ -90,25 +68,6 @@ static void the_draw_is_the_host_s(void **state)
 
 /* ---- PTX ---- */
 
-static const char *mutant, *mutant_file;                      /* text in place of that file's image, or NULL */
-static int run_ptx(const struct mock_launch *l)
-{
-    ptx.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        ptx_block(mock.block[i].p, mock.block[i].n);
-    const char *file = kernel_file(l->kernel);
-    if (ptx_load(mutant && !strcmp(file, mutant_file) ? mutant : gpu_image_of(file, "sm_90")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    if ((size_t)ptx.param_bytes != gpu_kernel_args(l->kernel))
-        return 1;
-    return ptx_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args) ? 719 : 0;
-}
-static struct gpu *open_ptx(void)
-{
-    ptx_bad = 0;
-    return open_emulated(run_ptx, 32, "sm_90");
-}
-
 static void as_ptx(void **state)
 {
     (void)state;
@@ -116,61 +75,23 @@ static void as_ptx(void **state)
     assert_int_equal(ptx_bad, 0);
 }
 
-/* What is found when the n-th `from` (0: the first) of the kernel is `to`: by a check of the emulator, by a wrong result. */
-enum { BY_CHECK = 1, BY_RESULT = 2 };
-static int found_in_ptx(const char *file, const char *kernel, const char *from, const char *to, int n)
-{
-    struct gpu *g = open_ptx();
-    const char *image = gpu_image_of(file, "sm_90")->data;
-    char entry[96];
-    snprintf(entry, sizeof entry, ".entry %s(", kernel);
-    const char *at = strstr(image, entry), *end = at ? strstr(at, "\n}") : NULL;
-    for (int i = -1; at && i < n; i++)
-        at = strstr(at + 1, from);
-    if (!at || at > end)
-        fail_msg("%s has no '%s' at place %d", kernel, from, n);
-    char *text = malloc(strlen(image) + strlen(to) + 1);
-    assert_non_null(text);
-    sprintf(text, "%.*s%s%s", (int)(at - image), image, to, at + strlen(from));
-    mutant = text, mutant_file = file, ptx_loud = 0;
-    check_quietly(g);
-    mutant = NULL, ptx_loud = 4;
-    free(text);
-    return (ptx_bad ? BY_CHECK : 0) | (rows_wrong ? BY_RESULT : 0);
-}
-
 static void faults_in_ptx_are_found(void **state)
 {
     (void)state;
-    assert_true(found_in_ptx("moe", "moe_route", "bar.sync", "// bar.sync", 4) & BY_CHECK);
-    assert_true(found_in_ptx("moe", "moe_tiles", "bar.sync", "// bar.sync", 0) & BY_CHECK);
-    assert_true(found_in_ptx("moe_gemm", "moe_gemm_bf16", "bar.sync", "// bar.sync", 0) & BY_CHECK);
-    assert_true(found_in_ptx("moe_gemm", "moe_gemm_q8_0", "bar.sync", "// bar.sync", 1) & BY_CHECK);
-    assert_true(found_in_ptx("moe", "moe_sort", ", 8, 31, -1", ", 4, 31, -1", 0) & BY_RESULT);
-    assert_true(found_in_ptx("moe_gemv", "moe_gemv_q4_0_4", ", 16, 31, -1", ", 8, 31, -1", 0) & BY_RESULT);
+    assert_true(ptx_planted(PARTS, "moe", "moe_route", "bar.sync", "// bar.sync", 4) & BY_CHECK);
+    assert_true(ptx_planted(PARTS, "moe", "moe_tiles", "bar.sync", "// bar.sync", 0) & BY_CHECK);
+    assert_true(ptx_planted(PARTS, "moe_gemm", "moe_gemm_bf16", "bar.sync", "// bar.sync", 0) & BY_CHECK);
+    assert_true(ptx_planted(PARTS, "moe_gemm", "moe_gemm_q8_0", "bar.sync", "// bar.sync", 1) & BY_CHECK);
+    assert_true(ptx_planted(PARTS, "moe", "moe_sort", ", 8, 31, -1", ", 4, 31, -1", 0) & BY_RESULT);
+    assert_true(ptx_planted(PARTS, "moe_gemv", "moe_gemv_q4_0_4", ", 16, 31, -1", ", 8, 31, -1", 0) & BY_RESULT);
     for (int i = 1; i < 4; i++)                              /* each barrier of a search */
-        assert_true(found_in_ptx("sample", "sample_draw", "bar.sync", "// bar.sync", i) & BY_CHECK);
+        assert_true(ptx_planted(PARTS, "sample", "sample_draw", "bar.sync", "// bar.sync", i) & BY_CHECK);
     ptx_release();
 }
 
 /* ---- gfx942 ---- */
 
 #ifdef HAVE_LLVM_19
-static int run_amd(const struct mock_launch *l)
-{
-    amd.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
-    if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;
-}
-static struct gpu *open_amd(void)
-{
-    amd_bad = 0;
-    return open_emulated(run_amd, 64, "gfx942");
-}
-
 static void as_gfx942_code(void **state)
 {
     (void)state;
@@ -178,30 +99,19 @@ static void as_gfx942_code(void **state)
     assert_int_equal(amd_bad, 0);
 }
 
-/* The same, of the n-th instruction (from 1) that begins so, left out. */
-static int found_in_gfx942(const char *kernel, const char *instruction, int n)
-{
-    struct gpu *g = open_amd();
-    amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.n = n, amd_fault.found = false;
-    amd_loud = 0;
-    check_quietly(g);
-    if (!amd_fault.found)
-        fail_msg("%s has no %s at place %d", kernel, instruction, n);
-    memset(&amd_fault, 0, sizeof amd_fault);
-    amd_loud = 4;
-    return (amd_bad ? BY_CHECK : 0) | (rows_wrong ? BY_RESULT : 0);
-}
+/* The n-th instruction (from 1) that begins so is left out. */
+static int left_out(const char *kernel, const char *instruction, int n) { return amd_planted(PARTS, kernel, instruction, NULL, NULL, n); }
 
 static void faults_in_gfx942_code_are_found(void **state)
 {
     (void)state;
-    assert_true(found_in_gfx942("moe_tiles", "s_barrier", 1) & BY_CHECK);
-    assert_true(found_in_gfx942("moe_gemm_bf16", "s_barrier", 1) & BY_CHECK);
-    assert_true(found_in_gfx942("moe_gemm_q4_0", "s_barrier", 2) & BY_CHECK);
-    assert_true(found_in_gfx942("moe_gemm_q8_0", "v_mfma", 3) & BY_RESULT);
-    assert_true(found_in_gfx942("moe_route", "ds_bpermute", 2) & BY_RESULT);
-    assert_true(found_in_gfx942("moe_gemv_q8_0_1", "v_dot4c", 2) & BY_RESULT);
-    assert_true(found_in_gfx942("sample_draw", "s_barrier", 2) & BY_CHECK);
+    assert_true(left_out("moe_tiles", "s_barrier", 1) & BY_CHECK);
+    assert_true(left_out("moe_gemm_bf16", "s_barrier", 1) & BY_CHECK);
+    assert_true(left_out("moe_gemm_q4_0", "s_barrier", 2) & BY_CHECK);
+    assert_true(left_out("moe_gemm_q8_0", "v_mfma", 3) & BY_RESULT);
+    assert_true(left_out("moe_route", "ds_bpermute", 2) & BY_RESULT);
+    assert_true(left_out("moe_gemv_q8_0_1", "v_dot4c", 2) & BY_RESULT);
+    assert_true(left_out("sample_draw", "s_barrier", 2) & BY_CHECK);
     amd_release();
 }
 #else

@@ -1,59 +1,23 @@
 /* The PTX that ships, run here: beside cpu/ref at edge sizes, with no access out of bounds, misaligned or raced for; planted faults are found. */
-#include "../emu/kernels.h"
-#include "../emu/emuptx.c"
-#include "../emu/mutate.h"
-
-static const char *mutant, *mutant_file;                      /* text in place of that file's image, or NULL */
-static const char *alone;                                     /* the one file whose kernels run, or NULL: all */
-static int run(const struct mock_launch *l)
-{
-    if (alone && strcmp(kernel_file(l->kernel), alone) != 0)
-        return 0;
-    ptx.n_block = 0;
-    for (int i = 0; i < mock.n_block; i++)
-        ptx_block(mock.block[i].p, mock.block[i].n);
-    if (ptx_load(mutant && !strcmp(kernel_file(l->kernel), mutant_file) ? mutant : gpu_image_of(kernel_file(l->kernel), "sm_90")->data, gpu_kernel_name(l->kernel)))
-        return 500;
-    if ((size_t)ptx.param_bytes != gpu_kernel_args(l->kernel))
-        return 1;
-    return ptx_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args) ? 719 : 0;
-}
-
-static struct gpu *open_mock(void)
-{
-    ptx_bad = 0;
-    return open_emulated(run, 32, "sm_90");
-}
+#include "../emu/run_ptx.h"
 
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
-    check_all(open_mock());
+    check_all(open_ptx(), GPU_CHECK_SMALL | GPU_CHECK_QUANT, 250);
     assert_int_equal(ptx_bad, 0);
     ptx_release();
 }
 
 /* ---- planted faults ---- */
 
-enum how { BY_CHECK = 1, BY_RESULT = 2 };          /* the emulator's own checks; a result beside cpu/ref */
+/* By the cases of the part that the file's kernels are in. */
 static int found(const char *file, const char *kernel, const char *from, const char *to, int n)
 {
-    struct gpu *g = open_mock();
-    char *text = mutated(gpu_image_of(file, "sm_90")->data, kernel, from, to, n);
-    if (!text) {
-        print_message("%s has no '%s' at place %d\n", kernel, from, n);
-        gpu_close(g);
-        return 0;
-    }
-    mutant = text, mutant_file = file, ptx_loud = 0, loud = false;
     const bool second = !strcmp(file, "gemm_quant") || !strcmp(file, "attn_wide");
-    alone = second ? file : NULL;
-    gpu_check(g, second ? GPU_CHECK_QUANT : GPU_CHECK_SMALL, note_row, NULL);
-    alone = NULL;
-    const int how = (ptx_bad ? BY_CHECK : 0) | (rows_wrong ? BY_RESULT : 0);
-    mutant = NULL, ptx_loud = 4, loud = true;
-    gpu_close(g);
-    free(text);
+    ptx_alone = second ? file : NULL;
+    const int how = ptx_planted(second ? GPU_CHECK_QUANT : GPU_CHECK_SMALL, file, kernel, from, to, n);
+    ptx_alone = NULL;
     return how;
 }
 

@@ -1,31 +1,17 @@
 /* The device kernels, compiled for the host: beside cpu/ref at edge sizes, with threads in both orders; planted faults show. */
-#include "../emu/kernels.h"
 #include "../emu/simt_kernels.h"
-
-static struct gpu *open_mock(void)
-{
-#ifdef __SANITIZE_THREAD__
-    print_message("skipped: the thread sanitizer does not know fibers\n");
-    skip();
-#endif
-    return open_emulated(simt_run, SIMT_WAVE, "gfx942");
-}
 
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
-    check_all(open_mock());
+    check_all(open_host(), GPU_CHECK_SMALL | GPU_CHECK_QUANT, 250);
     simt_release();
 }
 
 /* A run with fewer of the kernels' promises: what it finds. */
 static int wrong_rows(void)
 {
-    struct gpu *g = open_mock();
-    loud = false;
-    gpu_check(g, GPU_CHECK_SMALL, note_row, NULL);
-    loud = true;
-    gpu_close(g);
+    check_quietly(open_host(), GPU_CHECK_SMALL);
     simt_release();
     return rows_wrong;
 }
@@ -63,7 +49,7 @@ static void a_wrong_lane_shows(void **state)
 static void a_failed_launch_ends_its_case_and_no_other(void **state)
 {
     (void)state;
-    struct gpu *g = open_mock();
+    struct gpu *g = open_host();
     loud = false;
     mock.fail_launch = 7;
     assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note_row, NULL), 1);
@@ -77,7 +63,7 @@ static void a_failed_launch_ends_its_case_and_no_other(void **state)
 static void without_memory_on_the_device_it_is_said(void **state)
 {
     (void)state;
-    struct gpu *g = open_mock();
+    struct gpu *g = open_host();
     struct err err;
     void *p;
     mock.bytes_max = 1000;
@@ -92,7 +78,7 @@ static void without_memory_on_the_device_it_is_said(void **state)
 static void a_device_is_measured(void **state)
 {
     (void)state;
-    struct gpu *g = open_mock();
+    struct gpu *g = open_host();
     assert_int_equal(gpu_check(g, GPU_TIME_LAUNCH, note_row, NULL), 0);
     assert_int_equal(rows_seen, 7);
     gpu_close(g);

@@ -22,6 +22,31 @@ DK_INLINE int dot_16(u32x4 w, u32x4 x, int s)
 #define LOW_NIBBLES(v) ((v) & 0x0f0f0f0fu)
 #define HIGH_NIBBLES(v) (((v) >> 4) & 0x0f0f0f0fu)
 
+/* `depth` pieces in flight along K, as long as there are so many; p is then the lane's next one.  Of the kernel: a, in[n_m], row[n_row], s[n_m][n_row], n_piece. */
+#define GEMV_STEPS(type, TYPE, n_m, n_row, depth) \
+    int p = dk_lane();                                                                                      \
+    DK_ROLLED                                                                                               \
+    for (; p + (depth - 1) * DK_WAVE < n_piece; p += depth * DK_WAVE) {                                     \
+        struct weight_##type w[depth][n_row];                                                               \
+        DK_UNROLL                                                                                           \
+        for (int i = 0; i < depth; i++) {                                                                   \
+            DK_UNROLL                                                                                       \
+            for (int r = 0; r < n_row; r++)                                                                 \
+                W_##TYPE(w[i][r], a, row[r], p + i * DK_WAVE);                                              \
+        }                                                                                                   \
+        DK_UNROLL                                                                                           \
+        for (int i = 0; i < depth; i++) {                                                                   \
+            DK_UNROLL                                                                                       \
+            for (int m = 0; m < n_m; m++) {                                                                 \
+                struct piece_##type x;                                                                      \
+                X_##TYPE(x, a, in[m], p + i * DK_WAVE);                                                     \
+                DK_UNROLL                                                                                   \
+                for (int r = 0; r < n_row; r++)                                                             \
+                    s[m][r] = DOT_##TYPE(w[i][r], x, s[m][r], p + i * DK_WAVE);                             \
+            }                                                                                               \
+        }                                                                                                   \
+    }
+
 /* Rows beyond N or M are read as the last one and not written. */
 #define GEMV(type, TYPE, n_m, n_row, columns, depth)                                                                  \
 DK_BOUNDS(GEMV_THREADS) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)                                      \
@@ -39,28 +64,7 @@ DK_BOUNDS(GEMV_THREADS) DK_KERNEL void gemv_##type##_##n_m(struct gemv_args a)  
         for (int r = 0; r < n_row; r++)                                                                          \
             s[m][r] = 0;                                                                                        \
     }                                                                                                           \
-    int p = dk_lane();                                                                                          \
-    DK_ROLLED                                                                                                   \
-    for (; p + (depth - 1) * DK_WAVE < n_piece; p += depth * DK_WAVE) {                                         \
-        struct weight_##type w[depth][n_row];                                                                    \
-        DK_UNROLL                                                                                               \
-        for (int i = 0; i < depth; i++) {                                                                       \
-            DK_UNROLL                                                                                           \
-            for (int r = 0; r < n_row; r++)                                                                      \
-                W_##TYPE(w[i][r], a, row[r], p + i * DK_WAVE);                                                  \
-        }                                                                                                       \
-        DK_UNROLL                                                                                               \
-        for (int i = 0; i < depth; i++) {                                                                       \
-            DK_UNROLL                                                                                           \
-            for (int m = 0; m < n_m; m++) {                                                                     \
-                struct piece_##type x;                                                                          \
-                X_##TYPE(x, a, in[m], p + i * DK_WAVE);                                                         \
-                DK_UNROLL                                                                                       \
-                for (int r = 0; r < n_row; r++)                                                                  \
-                    s[m][r] = DOT_##TYPE(w[i][r], x, s[m][r], p + i * DK_WAVE);                                 \
-            }                                                                                                   \
-        }                                                                                                       \
-    }                                                                                                           \
+    GEMV_STEPS(type, TYPE, n_m, n_row, depth)                                                                   \
     DK_ROLLED                                                                                                   \
     for (; p < n_piece; p += DK_WAVE) {                                                                         \
         struct weight_##type w[n_row];                                                                           \

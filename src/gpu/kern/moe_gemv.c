@@ -37,28 +37,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void moe_gemv_##type##_##n_m(struct moe_product_ar
         for (int r = 0; r < n_row; r++)                                                                         \
             s[m][r] = 0;                                                                                        \
     }                                                                                                           \
-    int p = dk_lane();                                                                                          \
-    DK_ROLLED                                                                                                   \
-    for (; p + (depth - 1) * DK_WAVE < n_piece; p += depth * DK_WAVE) {                                         \
-        struct weight_##type w[depth][n_row];                                                                   \
-        DK_UNROLL                                                                                               \
-        for (int i = 0; i < depth; i++) {                                                                       \
-            DK_UNROLL                                                                                           \
-            for (int r = 0; r < n_row; r++)                                                                     \
-                W_##TYPE(w[i][r], a, row[r], p + i * DK_WAVE);                                                  \
-        }                                                                                                       \
-        DK_UNROLL                                                                                               \
-        for (int i = 0; i < depth; i++) {                                                                       \
-            DK_UNROLL                                                                                           \
-            for (int m = 0; m < n_m; m++) {                                                                     \
-                struct piece_##type x;                                                                          \
-                X_##TYPE(x, a, in[m], p + i * DK_WAVE);                                                         \
-                DK_UNROLL                                                                                       \
-                for (int r = 0; r < n_row; r++)                                                                 \
-                    s[m][r] = DOT_##TYPE(w[i][r], x, s[m][r], p + i * DK_WAVE);                                 \
-            }                                                                                                   \
-        }                                                                                                       \
-    }                                                                                                           \
+    GEMV_STEPS(type, TYPE, n_m, n_row, depth)                                                                   \
     DK_ROLLED                                                                                                   \
     for (; p < n_piece; p += DK_WAVE) {                                                                         \
         DK_UNROLL                                                                                               \

@@ -3,20 +3,9 @@
  * operands lie with k contiguous: what comes by columns is turned on its way, two k's at a time.  One chain over k for each result. */
 #include "gpu/dk.h"
 #include "gpu/args.h"
-#include "gpu/kern/tile.h"
+#include "gpu/kern/tiles.h"
 #define N_THREAD 256
-#define BM 128
-#define BK 64
-#define LD (BK + 8)
-#if DK_WAVE == 32
-#define WAVES_N 4
-#else
-#define WAVES_N 2
-#endif
-#define WAVES_M (N_THREAD / DK_WAVE / WAVES_N)
-#define FM (BM / WAVES_M / TILE_M)
-#define FN (BM / WAVES_N / TILE_N)
-#define N_PIECE (BM * BK / 8 / N_THREAD)      /* of 8 numbers */
+#define N_PIECE (GEMM_M * GEMM_K / 8 / N_THREAD)      /* of 8 numbers */
 
 /* One operand of a group: n rows (of c, or its columns), k0 .. end of the sum. */
 struct operand { const DK_GLOBAL void *x; const DK_GLOBAL int *row; long ld; int is16, cols, first, n, whole; };
@@ -50,8 +39,8 @@ DK_INLINE u32x4 operand_few(struct operand o, long at, int n)
 /* By rows.  Piece i of the 128 rows from m0 on and of the 64 k's from k0 on: rows beyond the last are read as the last, k's beyond are zeros. */
 DK_INLINE u32x4 operand_load_row(struct operand o, int m0, int k0, int end, int i)
 {
-    const int c = dk_tid() + i * N_THREAD, k = k0 + c % (BK / 8) * 8;
-    int m = m0 + c / (BK / 8);
+    const int c = dk_tid() + i * N_THREAD, k = k0 + c % (GEMM_K / 8) * 8;
+    int m = m0 + c / (GEMM_K / 8);
     m = m < o.n ? m : o.n - 1;
     const u32x4 none = { 0, 0, 0, 0 };
     if (k >= end)
@@ -62,7 +51,7 @@ DK_INLINE u32x4 operand_load_row(struct operand o, int m0, int k0, int end, int 
 /* By columns: piece i has two k's of eight rows of the tile, row by row, in two vectors. */
 DK_INLINE void operand_load_col(struct operand o, int m0, int k0, int end, int i, u32x4 *lo, u32x4 *hi)
 {
-    const int c = dk_tid() + i * N_THREAD, k = k0 + c / (BM / 8) * 2, m = m0 + c % (BM / 8) * 8;
+    const int c = dk_tid() + i * N_THREAD, k = k0 + c / (GEMM_M / 8) * 2, m = m0 + c % (GEMM_M / 8) * 8;
     u32x4 v[2] = { { 0, 0, 0, 0 }, { 0, 0, 0, 0 } };
     DK_UNROLL
     for (int j = 0; j < 2; j++) {
@@ -98,16 +87,16 @@ DK_INLINE void operand_store(DK_LOCAL u16 *s, int cols, const u32x4 *r)
         DK_UNROLL
         for (int i = 0; i < N_PIECE / 2; i++) {
             const int c = dk_tid() + i * N_THREAD;
-            DK_LOCAL u16 *to = s + c % (BM / 8) * 8 * LD + c / (BM / 8) * 2;
+            DK_LOCAL u16 *to = s + c % (GEMM_M / 8) * 8 * GEMM_LD + c / (GEMM_M / 8) * 2;
             DK_UNROLL
             for (int e = 0; e < 8; e++)
-                *(DK_LOCAL u32 *)(to + e * LD) = r[2 * i + e / 4][e & 3];
+                *(DK_LOCAL u32 *)(to + e * GEMM_LD) = r[2 * i + e / 4][e & 3];
         }
     } else {
         DK_UNROLL
         for (int i = 0; i < N_PIECE; i++) {
             const int c = dk_tid() + i * N_THREAD;
-            *(DK_LOCAL u32x4 *)(s + c / (BK / 8) * LD + c % (BK / 8) * 8) = r[i];
+            *(DK_LOCAL u32x4 *)(s + c / (GEMM_K / 8) * GEMM_LD + c % (GEMM_K / 8) * 8) = r[i];
         }
     }
 }
@@ -127,10 +116,10 @@ DK_INLINE struct part part_of(struct product_args g)
 
 DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void product(struct product_args g)
 {
-    DK_SHARED(u16, as, BM * LD);
-    DK_SHARED(u16, bs, BM * LD);
+    DK_SHARED(u16, as, GEMM_M * GEMM_LD);
+    DK_SHARED(u16, bs, GEMM_M * GEMM_LD);
     const struct part p = part_of(g);
-    const int m0 = dk_by() * BM, n0 = dk_bx() * BM, wm = dk_wave() / WAVES_N, wn = dk_wave() % WAVES_N;
+    const int m0 = dk_by() * GEMM_M, n0 = dk_bx() * GEMM_M, wm = dk_wave() / GEMM_WAVES_N, wn = dk_wave() % GEMM_WAVES_N;
     if (m0 >= p.m)
         return;
     struct operand a, b;
@@ -151,54 +140,30 @@ DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void product(struct product_args g)
     b.first = 0;
     b.n = g.N;
     b.whole = g.ld_b % 8 == 0 && g.b_group % 8 == 0 && (g.b_cols ? g.N : p.k1) % 8 == 0;
-    tile_c acc[FM][FN];
+    tile_c acc[GEMM_FM][GEMM_FN];
     u32x4 ra[N_PIECE], rb[N_PIECE];
-    DK_UNROLL
-    for (int i = 0; i < FM; i++) {
-        DK_UNROLL
-        for (int j = 0; j < FN; j++) {
-            DK_UNROLL
-            for (int e = 0; e < TILE_ACC; e++)
-                TILE_AT(acc[i][j], e) = 0;
-        }
-    }
+    GEMM_ZERO(acc)
     operand_load(a, m0, p.k0, p.k1, ra);
     operand_load(b, n0, p.k0, p.k1, rb);
-    for (int k0 = p.k0; k0 < p.k1; k0 += BK) {
+    for (int k0 = p.k0; k0 < p.k1; k0 += GEMM_K) {
         dk_barrier();
         operand_store(as, a.cols, ra);
         operand_store(bs, b.cols, rb);
         dk_barrier();
-        if (k0 + BK < p.k1) {
-            operand_load(a, m0, k0 + BK, p.k1, ra);
-            operand_load(b, n0, k0 + BK, p.k1, rb);
+        if (k0 + GEMM_K < p.k1) {
+            operand_load(a, m0, k0 + GEMM_K, p.k1, ra);
+            operand_load(b, n0, k0 + GEMM_K, p.k1, rb);
         }
-        DK_UNROLL
-        for (int k = 0; k < BK; k += TILE_K) {
-            tile_a fa[FM];
-            tile_b fb[FN];
-            DK_UNROLL
-            for (int i = 0; i < FM; i++)
-                fa[i] = tile_load_a(as + (wm * FM + i) * TILE_M * LD + k, LD);
-            DK_UNROLL
-            for (int j = 0; j < FN; j++)
-                fb[j] = tile_load_b(bs + (wn * FN + j) * TILE_N * LD + k, LD);
-            DK_UNROLL
-            for (int i = 0; i < FM; i++) {
-                DK_UNROLL
-                for (int j = 0; j < FN; j++)
-                    acc[i][j] = tile_product(fa[i], fb[j], acc[i][j]);
-            }
-        }
+        GEMM_STEP(acc, as, bs, wm, wn)
     }
     const long out = (g.k_ragged ? dk_bz() * g.c_group : 0) + p.c_row * g.ld_c;
     DK_UNROLL
-    for (int i = 0; i < FM; i++) {
+    for (int i = 0; i < GEMM_FM; i++) {
         DK_UNROLL
-        for (int j = 0; j < FN; j++) {
+        for (int j = 0; j < GEMM_FN; j++) {
             DK_UNROLL
             for (int e = 0; e < TILE_ACC; e++) {
-                const int m = m0 + (wm * FM + i) * TILE_M + tile_row(e), n = n0 + (wn * FN + j) * TILE_N + tile_col(e);
+                const int m = m0 + (wm * GEMM_FM + i) * TILE_M + tile_row(e), n = n0 + (wn * GEMM_FN + j) * TILE_N + tile_col(e);
                 if (m >= p.m || n >= g.N)
                     continue;
                 const long at = out + m * g.ld_c + n;
@@ -211,14 +176,11 @@ DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void product(struct product_args g)
         }
     }
 }
-#undef BM
-#undef BK
-#undef LD
 
 /* The same in floats: 64 x 64 of c a block, 4 x 4 a thread, K in steps of 16.  Chains of 256 k's, added up in order, as the CPU's. */
-#define BM 64
-#define BK 16
-#define LD (BM + 4)
+#define F32_M 64
+#define F32_K 16
+#define F32_LD (F32_M + 4)
 #define CHAIN 256
 DK_INLINE float product_value(const DK_GLOBAL void *x, int is16, long at)
 {
@@ -235,10 +197,10 @@ DK_INLINE float product_value_at(const DK_GLOBAL void *x, const DK_GLOBAL int *r
 }
 DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void product_f32(struct product_args g)
 {
-    DK_SHARED(float, as, BK * LD);
-    DK_SHARED(float, bs, BK * LD);
+    DK_SHARED(float, as, F32_K * F32_LD);
+    DK_SHARED(float, bs, F32_K * F32_LD);
     const struct part p = part_of(g);
-    const int m0 = dk_by() * BM, n0 = dk_bx() * BM, tm = dk_tid() / 16 * 4, tn = dk_tid() % 16 * 4;
+    const int m0 = dk_by() * F32_M, n0 = dk_bx() * F32_M, tm = dk_tid() / 16 * 4, tn = dk_tid() % 16 * 4;
     if (m0 >= p.m)
         return;
     const long group = dk_bz() * g.b_group;
@@ -248,21 +210,21 @@ DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void product_f32(struct product_args g)
     DK_UNROLL
     for (int i = 0; i < 4; i++)
         acc[i] = sum[i] = (f32x4){ 0, 0, 0, 0 };
-    for (int k0 = p.k0; k0 < p.k1; k0 += BK) {
+    for (int k0 = p.k0; k0 < p.k1; k0 += F32_K) {
         dk_barrier();
-        for (int i = dk_tid(); i < BM * BK; i += N_THREAD) {
-            const int am = g.a_cols ? i % BM : i / BK, ak = g.a_cols ? i / BM : i % BK, bn = g.b_cols ? i % BM : i / BK, bk = g.b_cols ? i / BM : i % BK;
-            as[ak * LD + am] = product_value_at(g.a, row_a, g.ld_a, g.a16, g.a_cols, p.c_row, p.m, p.k1, m0 + am, k0 + ak);
-            bs[bk * LD + bn] = product_value_at(b, row_b, g.ld_b, g.b16, g.b_cols, 0, g.N, p.k1, n0 + bn, k0 + bk);
+        for (int i = dk_tid(); i < F32_M * F32_K; i += N_THREAD) {
+            const int am = g.a_cols ? i % F32_M : i / F32_K, ak = g.a_cols ? i / F32_M : i % F32_K, bn = g.b_cols ? i % F32_M : i / F32_K, bk = g.b_cols ? i / F32_M : i % F32_K;
+            as[ak * F32_LD + am] = product_value_at(g.a, row_a, g.ld_a, g.a16, g.a_cols, p.c_row, p.m, p.k1, m0 + am, k0 + ak);
+            bs[bk * F32_LD + bn] = product_value_at(b, row_b, g.ld_b, g.b16, g.b_cols, 0, g.N, p.k1, n0 + bn, k0 + bk);
         }
         dk_barrier();
-        for (int k = 0; k < BK; k++) {
-            const f32x4 x = *(const DK_LOCAL f32x4 *)(as + k * LD + tm), y = *(const DK_LOCAL f32x4 *)(bs + k * LD + tn);
+        for (int k = 0; k < F32_K; k++) {
+            const f32x4 x = *(const DK_LOCAL f32x4 *)(as + k * F32_LD + tm), y = *(const DK_LOCAL f32x4 *)(bs + k * F32_LD + tn);
             DK_UNROLL
             for (int i = 0; i < 4; i++)
                 acc[i] += x[i] * y;
         }
-        if ((k0 - p.k0 + BK) % CHAIN == 0) {
+        if ((k0 - p.k0 + F32_K) % CHAIN == 0) {
             DK_UNROLL
             for (int i = 0; i < 4; i++) {
                 sum[i] += acc[i];

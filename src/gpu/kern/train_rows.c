@@ -2,34 +2,10 @@
  * Sums over tokens are taken token by token in chunks of GPU_CHUNK and then over the chunks: their bits do not depend on the grid. */
 #include "gpu/dk.h"
 #include "gpu/args.h"
+#include "gpu/kern/block.h"
 #define N_THREAD 256
 #define N_WAVE (N_THREAD / DK_WAVE)
 
-/* Over the block, the waves' sums in order; every thread gets the same bits.  red: N_WAVE floats of shared memory. */
-DK_INLINE float rows_sum(float v, DK_LOCAL float *red)
-{
-    v = dk_wave_sum(v);
-    dk_barrier();
-    if (dk_lane() == 0)
-        red[dk_wave()] = v;
-    dk_barrier();
-    float total = 0;
-    for (int i = 0; i < N_WAVE; i++)
-        total += red[i];
-    return total;
-}
-DK_INLINE float rows_max(float v, DK_LOCAL float *red)
-{
-    v = dk_wave_max(v);
-    dk_barrier();
-    if (dk_lane() == 0)
-        red[dk_wave()] = v;
-    dk_barrier();
-    float most = red[0];
-    for (int i = 1; i < N_WAVE; i++)
-        most = dk_max(most, red[i]);
-    return most;
-}
 DK_INLINE void rows_put(DK_GLOBAL void *y, int y16, long at, float v)
 {
     if (y16)
@@ -42,18 +18,18 @@ DK_INLINE void rows_put(DK_GLOBAL void *y, int y16, long at, float v)
 
 DK_BOUNDS(N_THREAD) DK_KERNEL void norm_train(struct norm_train_args a)
 {
-    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, red, BLOCK_WAVES);
     const long row = dk_bx() / a.n_part, part = dk_bx() % a.n_part, at = row * a.ld_y + part * a.C;
     const DK_GLOBAL float *x = a.x + row * a.ld_x + part * a.C;
     float mean = 0, s = 0;
     if (a.layer) {
         for (int c = dk_tid(); c < a.C; c += N_THREAD)
             mean += x[c];
-        mean = rows_sum(mean, red) / (float)a.C;
+        mean = block_sum(mean, red) / (float)a.C;
     }
     for (int c = dk_tid(); c < a.C; c += N_THREAD)
         s += (x[c] - mean) * (x[c] - mean);
-    s = rows_sum(s, red);
+    s = block_sum(s, red);
     const float rstd = dk_rsqrt(s / (float)a.C + a.eps);
     for (int c = dk_tid(); c < a.C; c += N_THREAD)
         rows_put(a.y, a.y16, at + c, (x[c] - mean) * rstd * (a.w ? a.w[c] : 1.0f) + (a.b ? a.b[c] : 0.0f));
@@ -66,7 +42,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void norm_train(struct norm_train_args a)
 
 DK_BOUNDS(N_THREAD) DK_KERNEL void norm_dx(struct norm_train_args a)
 {
-    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, red, BLOCK_WAVES);
     const long row = dk_bx() / a.n_part, part = dk_bx() % a.n_part;
     const DK_GLOBAL float *x = a.x + row * a.ld_x + part * a.C, *dy = a.dy + row * a.ld_dy + part * a.C;
     DK_GLOBAL float *dx = a.dx + row * a.ld_dx + part * a.C;
@@ -77,8 +53,8 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void norm_dx(struct norm_train_args a)
         g_mean += g;
         gx_mean += g * ((x[c] - mean) * rstd);
     }
-    g_mean = a.layer ? rows_sum(g_mean, red) / (float)a.C : 0.0f;
-    gx_mean = rows_sum(gx_mean, red) / (float)a.C;
+    g_mean = a.layer ? block_sum(g_mean, red) / (float)a.C : 0.0f;
+    gx_mean = block_sum(gx_mean, red) / (float)a.C;
     for (int c = dk_tid(); c < a.C; c += N_THREAD) {
         const float d = rstd * (dy[c] * (a.w ? a.w[c] : 1.0f) - g_mean - (x[c] - mean) * rstd * gx_mean);
         dx[c] = a.add ? dx[c] + d : d;
@@ -200,7 +176,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void act_train(struct act_train_args a)
 
 DK_BOUNDS(N_THREAD) DK_KERNEL void act_back(struct act_train_args a)
 {
-    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, red, BLOCK_WAVES);
     const long row = dk_bx();
     const float scale = a.scale ? a.scale[row] : 1.0f;
     const int gated = a.kind >= GPU_ACT_SWIGLU;
@@ -215,7 +191,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void act_back(struct act_train_args a)
         if (gated)
             dh[a.F + c] = d * s.du * scale;
     }
-    sum = rows_sum(sum, red);
+    sum = block_sum(sum, red);
     if (a.dscale && dk_tid() == 0)
         a.dscale[row] = sum;
 }
@@ -278,7 +254,7 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void embed_back(struct embed_back_args a)
 DK_INLINE float capped(float x, float cap) { return cap > 0 ? cap * rows_tanh(x / cap) : x; }
 DK_BOUNDS(N_THREAD) DK_KERNEL void ce_train(struct ce_args a)
 {
-    DK_SHARED(float, red, N_WAVE);
+    DK_SHARED(float, red, BLOCK_WAVES);
     const int row = dk_bx(), target = a.target[row];
     DK_GLOBAL float *x = a.x + row * a.ld;
     if (target < 0) {
@@ -294,8 +270,8 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void ce_train(struct ce_args a)
         s = s * rows_exp(own - m) + rows_exp(v - m);
         own = m;
     }
-    const float most = rows_max(own, red), hit = capped(x[target], a.cap);
-    s = rows_sum(s * rows_exp(own - most), red);
+    const float most = block_max(own, red), hit = capped(x[target], a.cap);
+    s = block_sum(s * rows_exp(own - most), red);
     if (dk_tid() == 0)
         a.nll[row] = most - hit + dk_log2(s) * DK_LN2;
     if (!a.grad)
