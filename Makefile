@@ -169,8 +169,8 @@ $B/unit/test_gpu_blaslt $B/fault/test_gpu_blaslt_fault: | $B/tests/mock_blaslt.s
 $B/tests/mock_blaslt.so: tests/emu/mock_blaslt.c tests/emu/mock_blaslt.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fvisibility=default -shared -fPIC -o $@ $<
-# A program that is carried to machines with a GPU and nothing else: the C library is all it needs; what base/hash takes of others comes with it.
-$B/bench/gpu: $B/bench/gpu.o $B/lib/mem.o $B/liblathe.a
+# Programs that are carried to machines with a GPU and nothing else: the C library is all they need; what base/hash takes of others comes with them.
+$B/bench/gpu $B/bench/gpu_step: %: %.o $B/lib/mem.o $B/liblathe.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lcrypto -lxxhash -Wl,-Bdynamic -lm
 

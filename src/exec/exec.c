@@ -271,6 +271,7 @@ static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
         if (n->pass != pass)
             continue;
         const struct exec_op *op = op_of(r->g, n->op);
+        gpu_trace_what(r->x->gpu, r->g->tensor[n->out[0] >= 0 && pass != PASS_NORM ? n->out[0] : n->in[1] >= 0 ? n->in[1] : n->in[0]].name);
         TRY((n->again || pass != PASS_BACKWARD ? op->forward : op->backward)(r, n, err));
     }
     return 0;
@@ -368,6 +369,8 @@ static int copy_page(struct graph_device *d, const struct graph *g, int from, in
 
 static int host_alloc(struct graph_device *d, void **p, size_t n, struct err *err) { return gpu_host_alloc(exec_of(d)->gpu, p, n, err); }
 static void host_free(struct graph_device *d, void *p) { gpu_host_free(exec_of(d)->gpu, p); }
+
+void *exec_stream(struct graph_device *d) { return exec_of(d)->stream; }
 
 static void exec_free(struct graph_device *d)
 {

@@ -18,4 +18,6 @@ struct gpu;
 int exec_open(struct graph_device **out, const char *device, struct err *err);
 /* The same on a device that is open already; it is closed with it, also when this fails. */
 int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err);
+/* Where its work goes, for who traces launches (gpu/dev.h): each is of the tensor that its operation makes, or of the weight. */
+void *exec_stream(struct graph_device *d);
 #endif

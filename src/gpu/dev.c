@@ -20,12 +20,14 @@ int gpu_kernel_threads(enum gpu_kernel k) { return kernels[k].n_thread; }
 size_t gpu_kernel_args(enum gpu_kernel k) { return kernels[k].args; }
 
 #define MODULES_MAX 32
+struct traced { const char *kernel, *what; void *event; };
 struct gpu {
     const struct gpu_api *api;
     struct gpu_facts facts;
     void *module[MODULES_MAX], *kernel[N_GPU_KERNEL];
     int n_module;
     bool begun;
+    struct { struct traced *at; int n, most; const char *what; void *stream; } trace;
 };
 
 static int failed(const struct gpu *g, int rc, const char *doing, struct err *err)
@@ -121,10 +123,19 @@ int gpu_use(struct gpu *g, struct err *err)
     return g->api->device_use ? failed(g, g->api->device_use(g->facts.device), "using the device", err) : 0;
 }
 
+static void trace_forget(struct gpu *g)
+{
+    for (int i = 0; i < g->trace.n; i++)
+        gpu_event_free(g, g->trace.at[i].event);
+    mem_free(g->trace.at);
+    memset(&g->trace, 0, sizeof g->trace);
+}
+
 void gpu_close(struct gpu *g)
 {
     if (!g)
         return;
+    trace_forget(g);
     for (int i = 0; i < g->n_module; i++)
         g->api->module_free(g->module[i]);
     if (g->begun)
@@ -244,6 +255,42 @@ int gpu_launch(struct gpu *g, void *stream, enum gpu_kernel k, long gx, long gy,
     size_t n = kernels[k].args;
     memcpy(block, args, n);
     void *extra[] = { (void *)1, block, (void *)2, &n, !strcmp(g->api->word, "hip") ? (void *)3 : (void *)0 };
-    return failed(g, g->api->launch(g->kernel[k], (unsigned)gx, (unsigned)gy, (unsigned)gz, (unsigned)kernels[k].n_thread, 1, 1,
-                                    (unsigned)kernels[k].n_shared, stream, NULL, extra), kernels[k].name, err);
+    TRY(failed(g, g->api->launch(g->kernel[k], (unsigned)gx, (unsigned)gy, (unsigned)gz, (unsigned)kernels[k].n_thread, 1, 1,
+                                 (unsigned)kernels[k].n_shared, stream, NULL, extra), kernels[k].name, err));
+    return g->trace.at ? gpu_trace_mark(g, kernels[k].name, err) : 0;
+}
+
+/* ---- where time goes ---- */
+
+int gpu_trace_begin(struct gpu *g, void *stream, int most, struct err *err)
+{
+    trace_forget(g);
+    g->trace.at = mem_alloc_array((size_t)most + 1, sizeof *g->trace.at);
+    if (!g->trace.at)
+        return ERR(err, NOMEM, "no memory for the times of %d launches", most);
+    g->trace.most = most + 1, g->trace.stream = stream;
+    return gpu_trace_mark(g, "", err);
+}
+void gpu_trace_what(struct gpu *g, const char *what) { g->trace.what = what; }
+int gpu_trace_mark(struct gpu *g, const char *kernel, struct err *err)
+{
+    if (g->trace.n >= g->trace.most)
+        return 0;
+    struct traced *t = &g->trace.at[g->trace.n];
+    *t = (struct traced){ .kernel = kernel, .what = g->trace.what };
+    TRY(gpu_event_new(g, &t->event, err));
+    g->trace.n++;
+    return gpu_event_record(g, t->event, g->trace.stream, err);
+}
+int gpu_trace_end(struct gpu *g, gpu_trace_fn *fn, void *to, struct err *err)
+{
+    int rc = 0;
+    for (int i = 1; i < g->trace.n && !rc; i++) {
+        double ms = 0;
+        rc = gpu_event_ms(g, g->trace.at[i - 1].event, g->trace.at[i].event, &ms, err);
+        if (!rc)
+            fn(to, g->trace.at[i].kernel, g->trace.at[i].what, ms);
+    }
+    trace_forget(g);
+    return rc;
 }

@@ -56,6 +56,14 @@ int gpu_event_ms(struct gpu *g, void *from, void *to, double *ms, struct err *er
 int gpu_launch(struct gpu *g, void *stream, enum gpu_kernel k, long gx, long gy, long gz, const void *args, struct err *err);
 bool gpu_has(const struct gpu *g, enum gpu_kernel k);
 
+/* Where time goes: from begin on an event is recorded behind each launch of the stream, up to `most` of them; end() tells for each, in order, the milliseconds since the one
+ * before it, so with what the stream waited for, and forgets them.  what: the last that gpu_trace_what() was given, which must still be there; nothing where there is no trace. */
+typedef void gpu_trace_fn(void *to, const char *kernel, const char *what, double ms);
+int gpu_trace_begin(struct gpu *g, void *stream, int most, struct err *err);
+void gpu_trace_what(struct gpu *g, const char *what);
+int gpu_trace_mark(struct gpu *g, const char *kernel, struct err *err);         /* behind work that is no launch of ours */
+int gpu_trace_end(struct gpu *g, gpu_trace_fn *fn, void *to, struct err *err);
+
 /* Launches between begin and end are recorded, not run; the graph then runs them with one call. */
 struct gpu_graph { void *graph, *run; };
 int gpu_graph_begin(struct gpu *g, void *stream, struct err *err);
