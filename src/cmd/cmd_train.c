@@ -18,19 +18,23 @@ static int run_train(const char *const *args, int n_args, struct err *err)
 {
     (void)n_args;
     cmd_catch_signals();
-    const struct train_opts o = { .config = args[0], .out = out, .n_thread = cmd_n_thread(), .dry_run = dry_run, .stop = &cmd_stop, .fail_step = fail_step };
+    struct train_opts o = { .config = args[0], .out = out, .n_thread = cmd_n_thread(), .dry_run = dry_run, .stop = &cmd_stop, .fail_step = fail_step };
     struct train_result r;
     const double process_bytes = (double)mem_private_now();
+    TRY(cmd_open_device(&o.device, err));
     TRY(train_run(&o, &r, err));
     if (r.rank)
         return 0;
     char a[32], b[32], c[32], d[32];
     if (!dry_run) {
-        char expected[48] = "";
+        char expected[120] = "", share[32] = "";
         if (r.predicted_step_seconds > 0)
-            snprintf(expected, sizeof expected, "expected %s, ", fmt_seconds(c, r.expected_seconds * r.predicted_step_seconds / r.step_seconds_at_limits));
-        log_info("done: %lld steps in %s (%sat the machine's limits %s), %.0f tokens/s, %.0f %% of peak, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds), expected,
-                 fmt_seconds(b, r.expected_seconds), r.tokens_per_s, 100 * r.share_of_peak, fmt_seconds(c, r.cpu_seconds));
+            snprintf(expected, sizeof expected, " (expected %s, at the machine's limits %s)", fmt_seconds(c, r.expected_seconds * r.predicted_step_seconds / r.step_seconds_at_limits), fmt_seconds(b, r.expected_seconds));
+        else if (isfinite(r.expected_seconds))
+            snprintf(expected, sizeof expected, " (at the machine's limits %s)", fmt_seconds(b, r.expected_seconds));
+        if (isfinite(r.share_of_peak))
+            snprintf(share, sizeof share, ", %.0f %% of peak", 100 * r.share_of_peak);
+        log_info("done: %lld steps in %s%s, %.0f tokens/s%s, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds), expected, r.tokens_per_s, share, fmt_seconds(c, r.cpu_seconds));
         foretold(PLANNED_TRAIN_STEP, args[0], r.predicted_step_seconds, r.steps > 0 ? r.seconds / (double)r.steps : 0);
         if (r.planned_bytes >= FORETOLD_BYTES)
             foretold(PLANNED_TRAIN_BYTES, args[0], process_bytes + (double)r.planned_bytes, (double)r.peak_bytes);
@@ -51,15 +55,17 @@ static int run_train(const char *const *args, int n_args, struct err *err)
     }
     if (!cmd_json)
         return 0;
-    json_t *report = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
+    json_t *report = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:f, s:f, s:o, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
                                     (json_int_t)r.n_active, "steps", (json_int_t)r.steps, "tokens", (json_int_t)r.tokens, "skipped_steps", (json_int_t)r.n_skipped, "loss",
                                     tree_number(r.loss), "valid_loss", tree_number(r.valid_loss), "valid_bits_per_byte", tree_number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
-                                    r.expected_seconds, "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", r.share_of_peak, "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
+                                    tree_number(r.expected_seconds), "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", tree_number(r.share_of_peak), "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
                                     (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes);
     if (r.delta > 0 && (json_object_set_new(report, "epsilon", tree_number(r.epsilon)) || json_object_set_new(report, "delta", json_real(r.delta)))) {
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");
     }
+    if (r.device_bytes)
+        json_object_set_new(report, "device_planned_bytes", json_integer((json_int_t)r.device_bytes));
     json_object_set_new(report, "step_seconds_at_limits", tree_number(r.step_seconds_at_limits));
     json_object_set_new(report, "step_seconds_expected", tree_number(r.predicted_step_seconds));
     if (r.samples_per_s > 0 && (json_object_set_new(report, "valid_accuracy", tree_number(r.valid_accuracy)) ||
@@ -73,6 +79,7 @@ static int run_train(const char *const *args, int n_args, struct err *err)
 static const struct opt opts[] = {
     { OPT_STR, "out", &out, "<folder>", "where the model, checkpoints and metrics go; an unfinished run there is continued", 0, 0 },
     { OPT_FLAG, "dry-run", &dry_run, NULL, "prepare the data, print the plan and the first batch, and stop", 0, 0 },
+    OPT_DEVICE,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,
@@ -130,6 +137,9 @@ const struct command command_train = {
     "privacy mixup and router_bias_rate: both let one record act where its clipped gradient does not.  clipping: ghost with experts,\n"
     "attention sinks or pairs of answers: their gradients are no sums over rows that it knows; clipping: records has every model.\n"
     "objective: dpo from scratch: there is no model to compare with; with classes: their loss is another.\n\n"
+    "With --device cuda:N or hip:N a GPU computes the steps: weights, gradients and moments are there, what checkpoints and samples need is fetched.  It trains\n"
+    "decoders of texts, whole, by adamw in bf16, in one process; other settings are refused before anything is read.  train.slices is 1 there.  doc/gpu.md\n"
+    "tells more.\n\n"
     "Started by mpirun or srun, several processes train one model, to the same weights to the bit: doc/distributed.md.\n\n"
     "The folder OUT is then a model: config.json, model.safetensors, and tokenizer.json or preprocessor_config.json, in Hugging\n"
     "Face's formats."),

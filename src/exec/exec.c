@@ -132,10 +132,22 @@ static int place_step(struct exec *x, const struct graph *g, struct err *err)
     return 0;
 }
 
+static void forget_plan(struct exec *x)
+{
+    mem_free(x->place);
+    mem_free(x->weight);
+    mem_free(x->rows);
+    mem_free(x->input);
+    x->place = NULL, x->weight = NULL, x->rows = NULL, x->input = NULL;
+    x->n_rows = x->n_input = 0;
+    x->tables = (struct exec_tables){ 0 };
+}
+
 static int plan(struct graph_device *d, const struct graph *g, struct err *err)
 {
     struct exec *x = exec_of(d);
-    assert(!x->place);
+    assert(!x->arena);
+    forget_plan(x);
     TRY(check_nodes(x, g, err));
     x->n_tensor = g->n_tensor;
     x->place = mem_alloc_array((size_t)g->n_tensor, sizeof *x->place);
@@ -167,7 +179,7 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     const struct gpu_facts *f = gpu_facts(x->gpu);
     const size_t cache = g->plan.bytes[TENSOR_CACHE];
     char is[32], need[32], of_weights[32], of_cache[32], rest[32];
-    if (x->bytes > f->bytes_free)
+    if (x->bytes > f->bytes_free && !g->backward)
         return ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s: %s of weights, %s of keys and values, %s for steps", d->name, f->name, fmt_bytes(is, (double)f->bytes_free),
                    fmt_bytes(need, (double)x->bytes), fmt_bytes(of_weights, (double)weights), fmt_bytes(of_cache, (double)cache), fmt_bytes(rest, (double)(x->bytes - weights - cache)));
     return 0;
@@ -187,14 +199,22 @@ static int bind(struct graph_device *d, const struct graph *g, struct err *err)
     return gpu_fill(x->gpu, x->stream, x->arena, 0, x->bytes, err);
 }
 
-/* Floats of weights and tables. */
+static int send_tensor(struct graph_device *d, const struct graph *g, int t, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    assert(g->tensor[t].data && x->place[t] != EXEC_NOWHERE);
+    TRY(gpu_use(x->gpu, err));
+    return gpu_put(x->gpu, x->stream, x->arena + x->place[t], g->tensor[t].data, g->tensor[t].bytes, err);
+}
+
+/* Floats of weights, moments and tables. */
 static int fill(struct graph_device *d, const struct graph *g, struct err *err)
 {
     struct exec *x = exec_of(d);
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        if (t->data && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST))
-            TRY(gpu_put(x->gpu, x->stream, x->arena + x->place[i], t->data, t->bytes, err));
+        if (t->data && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST || t->kind == TENSOR_MOMENT))
+            TRY(send_tensor(d, g, i, err));
     }
     return gpu_wait(x->gpu, x->stream, err);
 }
@@ -338,6 +358,17 @@ static int run(struct graph_device *d, const struct graph *g, enum pass pass, co
 
 static int wait(struct graph_device *d, struct err *err) { return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err); }
 
+/* Devices have doubles as two floats (struct squares_args). */
+static void join_doubles(const struct tensor *t, size_t n)
+{
+    double *sum = t->data;
+    for (size_t i = 0; t->dtype == DT_F64 && i < n / sizeof *sum; i++) {
+        float half[2];
+        memcpy(half, &sum[i], sizeof half);
+        sum[i] = (double)half[0] + (double)half[1];
+    }
+}
+
 static int fetch(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err)
 {
     struct exec *x = exec_of(d);
@@ -345,12 +376,20 @@ static int fetch(struct graph_device *d, const struct graph *g, int t, size_t n,
     TRY(gpu_use(x->gpu, err));
     TRY(gpu_get(x->gpu, x->stream, g->tensor[t].data, x->arena + x->place[t], n, err));
     TRY(gpu_wait(x->gpu, x->stream, err));
-    double *sum = g->tensor[t].data;
-    for (size_t i = 0; g->tensor[t].dtype == DT_F64 && i < n / sizeof *sum; i++) {      /* devices have them as two floats (struct squares_args) */
-        float half[2];
-        memcpy(half, &sum[i], sizeof half);
-        sum[i] = (double)half[0] + (double)half[1];
-    }
+    join_doubles(&g->tensor[t], n);
+    return 0;
+}
+
+static int fetch_kind(struct graph_device *d, const struct graph *g, enum tensor_kind kind, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    assert(g->block[kind] || !g->plan.bytes[kind]);
+    TRY(gpu_use(x->gpu, err));
+    TRY(gpu_get(x->gpu, x->stream, g->block[kind], x->arena + x->kind_at[kind], g->plan.bytes[kind], err));
+    TRY(gpu_wait(x->gpu, x->stream, err));
+    for (int i = 0; i < g->n_tensor; i++)
+        if (g->tensor[i].kind == kind)
+            join_doubles(&g->tensor[i], g->tensor[i].bytes);
     return 0;
 }
 
@@ -382,10 +421,7 @@ static void exec_free(struct graph_device *d)
     gpu_free(x->gpu, x->arena);
     gpu_stream_free(x->gpu, x->stream);
     gpu_close(x->gpu);
-    mem_free(x->place);
-    mem_free(x->weight);
-    mem_free(x->rows);
-    mem_free(x->input);
+    forget_plan(x);
     mem_free(x);
 }
 
@@ -398,9 +434,11 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
         return ERR(err, NOMEM, "a device needs %zu bytes", sizeof *x);
     }
     x->gpu = gpu;
-    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .run = run, .wait = wait, .fetch = fetch,
-                                     .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free };
+    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .send = send_tensor, .run = run, .wait = wait, .fetch = fetch,
+                                     .fetch_kind = fetch_kind, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free };
     snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
+    snprintf(x->base.arch, sizeof x->base.arch, "%s", gpu_facts(gpu)->arch);
+    x->base.bytes_free = gpu_facts(gpu)->bytes_free;
     const int rc = gpu_stream_new(gpu, &x->stream, err);
     if (rc)
         exec_free(&x->base);

@@ -4,10 +4,11 @@
  *   g->device = d, before graph_plan()     which then counts the host's memory alone and has d say whether it can do every operation, and has room
  *   graph_bind()                           takes the host's part: floats of weights, tables, inputs, outputs; and the device's: all the rest
  *   pack(), put()                          rows of weights in panels (tensor.panels), which have no place on the host
- *   fill()                                 what the host holds of weights and tables goes to the device
+ *   fill()                                 what the host holds of weights, moments and tables goes to the device
  *   graph_run()                            gives the work to the device and does not wait for it; what failed, graph_failed() tells
- *   graph_fetch()                          waits, and brings a tensor to where it lies on the host
+ *   graph_fetch(), graph_fetch_kind()      wait, and bring a tensor, or all of a kind, to where it lies on the host
  *
+ * Of a graph that learns the device has the weights and moments as they are; the host has them as they were filled or fetched last, and no gradients.
  * A device has one graph and belongs to the thread that runs it.  Pages of keys and values lie as the device wants them, in no more bytes than
  * the host's.  After a failure of a run the device may be lost: nothing that is asked of it later succeeds. */
 #ifndef NN_DEVICE_H
@@ -15,7 +16,8 @@
 #include "nn/graph.h"
 
 struct graph_device {
-    /* ERR_UNSUPPORTED names the operation and type that it cannot do; ERR_NOMEM says what is needed and free. */
+    /* ERR_UNSUPPORTED names the operation and type that it cannot do; ERR_NOMEM says what is needed and free: not of a graph that learns, of which whoever plans
+     * asks `bytes` and `bytes_free`.  May be called again until bind(), also of another graph; the last one counts. */
     int (*plan)(struct graph_device *d, const struct graph *g, struct err *err);
     int (*bind)(struct graph_device *d, const struct graph *g, struct err *err);
     /* n rows of K numbers of a file's type in the form of the device: how many bytes, and there.  pack() may be called by any thread. */
@@ -24,10 +26,13 @@ struct graph_device {
     /* Such rows, to rows row .. of segment s of expert e of tensor t (row counts from the segment's first).  They may change after wait(). */
     int (*put)(struct graph_device *d, const struct graph *g, int t, int64_t e, int s, int64_t row, int64_t n, const void *packed, struct err *err);
     int (*fill)(struct graph_device *d, const struct graph *g, struct err *err);
+    /* Tensor t, from its place on the host, which may change after wait(). */
+    int (*send)(struct graph_device *d, const struct graph *g, int t, struct err *err);
     int (*run)(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err);
     int (*wait)(struct graph_device *d, struct err *err);
     /* The first n bytes of tensor t, to its place on the host; waits. */
     int (*fetch)(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err);
+    int (*fetch_kind)(struct graph_device *d, const struct graph *g, enum tensor_kind kind, struct err *err);      /* all tensors of a kind, in one copy */
     /* Of all caches: what page `from` holds stands in page `to`, too. */
     int (*copy_page)(struct graph_device *d, const struct graph *g, int from, int to, struct err *err);
     /* Memory that copies to and from the device go fastest with. */
@@ -35,14 +40,16 @@ struct graph_device {
     void (*host_free)(struct graph_device *d, void *p);
     void (*free)(struct graph_device *d);
     size_t bytes;              /* of its memory that it takes, after plan() */
-    char name[32];             /* "hip:0" */
+    size_t bytes_free;         /* when it was opened */
+    char name[32], arch[32];   /* "hip:0", "gfx942" */
 };
 
 /* Is there a place for such tensors on the host too? */
 static inline bool graph_on_host(const struct graph *g, enum tensor_kind kind)
 {
-    return !g->device || (kind != TENSOR_PACKED && kind != TENSOR_CACHE && kind != TENSOR_ACT);
+    return !g->device || (kind != TENSOR_PACKED && kind != TENSOR_CACHE && kind != TENSOR_ACT && kind != TENSOR_GRAD);
 }
 /* The first n rows of a tensor are on the host; without a device they always are.  Or what failed in a run, as graph_failed(). */
 int graph_fetch(struct graph *g, int t, int64_t n, struct err *err);
+int graph_fetch_kind(struct graph *g, enum tensor_kind kind, struct err *err);
 #endif

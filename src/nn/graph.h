@@ -343,7 +343,7 @@ double graph_part_square(const struct graph *g);
  * outputs.  Of the graph as it is planned; both have n + 1 places. */
 void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square);
 /* From now on the gradients of weights lie in `block` of plan.bytes[TENSOR_GRAD] bytes, which the caller keeps; g->block[TENSOR_GRAD]
- * is the graph's own. */
+ * is the graph's own.  On a device they stay where they are. */
 void graph_set_grads(struct graph *g, char *block);
 
 /* Of a loss whose backward pass has just run, over at most 256 tokens: [T,V], the derivative by each logit. */

@@ -94,10 +94,10 @@ static size_t place_activations(struct graph *g, bool *ok)
 
 static bool may_share(enum tensor_kind kind) { return kind == TENSOR_WEIGHT || kind == TENSOR_FROZEN || kind == TENSOR_PACKED || kind == TENSOR_CONST; }
 
-/* The tensor of `share` that stands for t, or NULL. */
+/* The tensor of `share` that stands for t, or NULL: also where only its device has it. */
 static const struct tensor *shared(const struct graph *share, const struct tensor *t)
 {
-    if (!share || !may_share(t->kind))
+    if (!share || !may_share(t->kind) || !graph_on_host(share, t->kind))
         return NULL;
     for (int i = 0; i < share->n_tensor; i++) {
         const struct tensor *s = &share->tensor[i];
@@ -230,6 +230,14 @@ int graph_fetch(struct graph *g, int t, int64_t n, struct err *err)
     return graph_failed(g, err);
 }
 
+int graph_fetch_kind(struct graph *g, enum tensor_kind kind, struct err *err)
+{
+    TRY(graph_failed(g, err));
+    if (g->device)
+        g->rc = g->device->fetch_kind(g->device, g, kind, &g->failed);
+    return graph_failed(g, err);
+}
+
 void graph_run(struct graph *g, enum pass pass, const struct step *step)
 {
     assert(step->T >= 0 && step->T <= g->plan.T && step->S <= g->plan.S);
@@ -280,7 +288,7 @@ void graph_shares(const struct graph *g, int n, size_t *bound, size_t *square)
 
 void graph_set_grads(struct graph *g, char *block)
 {
-    for (int i = 0; i < g->n_tensor; i++)
+    for (int i = 0; i < g->n_tensor && !g->device; i++)
         if (g->tensor[i].kind == TENSOR_GRAD)
             g->tensor[i].data = block + g->tensor[i].offset;
 }

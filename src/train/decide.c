@@ -46,9 +46,7 @@ static int load(struct run *r, int64_t step, struct err *err)
         r->state = found;
     }
     TRY(ranks_begin(r, err));
-    const struct step s = run_step_of(r, 0);
-    graph_run(r->model.g, PASS_PREPARE, &s);
-    return 0;
+    return run_prepare_model(r, err);
 }
 
 /* The last one that was due: where it lies is a function of the step, and not of when the run was stopped or killed. */

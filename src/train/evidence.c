@@ -108,10 +108,14 @@ static int tell_all(struct run *r, bool *yes, bool named, struct finding *f, str
 
 /* ---- is it the same again? ---- */
 
+/* Of gradients that are on a device: their sums of squares, block by block. */
 static void print_gradients(struct run *r, int which)
 {
     const struct graph *g = r->model.g;
-    for (int i = 0; i < g->n_tensor; i++)
+    for (int i = 0; i < g->n_node && g->device; i++)
+        if (g->node[i].op == OP_sum_squares)
+            r->prints->print[which][g->node[i].in[0]] = hash64(g->tensor[g->node[i].out[0]].data, g->tensor[g->node[i].out[0]].bytes, 0);
+    for (int i = 0; i < g->n_tensor && !g->device; i++)
         if (g->tensor[i].kind == TENSOR_GRAD)
             r->prints->print[which][i] = hash64(g->tensor[i].data, g->tensor[i].bytes, 0);
 }
@@ -258,11 +262,13 @@ int evidence_memory(struct run *r, struct finding *f, bool *panels, bool *weight
 {
     const struct graph *g = r->model.g;
     const struct step s = run_step_of(r, 0);
+    *panels = *weight = false;
+    if (g->device)                               /* nothing is packed there */
+        return 0;
     print_panels(r, 0);
     graph_run(r->model.g, PASS_PREPARE, &s);
     print_panels(r, 1);
     int n = 0;
-    *weight = false;
     for (int w = 0; w < g->n_tensor; w++) {
         int other = 0, forms = 0;
         for (int j = 0; j < 2 && g->tensor[w].kind == TENSOR_WEIGHT; j++) {
@@ -341,7 +347,9 @@ int evidence_kernel(struct run *r, struct finding *f, bool compare, bool *wrong,
     const struct cpu_kernels *below;
     const double loss = r->loss, norm = r->norm;
     bool also = false;
-    *mended = false;
+    *wrong = *mended = false;
+    if (r->o->device)                            /* it has no other kernels */
+        return 0;
     TRY(choose_below(r, &below, err));
     TRY(wrong_product(r, wrong, f, err));
     if (below) {
@@ -412,6 +420,7 @@ int evidence_state(struct run *r, struct finding *f, bool *bad, struct err *err)
     *bad = o.odd & (ODD_BAD | ODD_LOSS | ODD_NORM);
     if (!*bad)
         return 0;
+    TRY(run_fetch_state(r, false, err));
     bool extreme = find_extreme_weight(r, f->where);
     TRY(tell_all(r, &extreme, true, f, err));
     if (extreme) {

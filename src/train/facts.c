@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "nn/device.h"
 #include "train/gate.h"
 
 #define HASHED_MAX ((uint64_t)1 << 30)       /* of a text; the token file made of it is hashed in any case, by the digest of the settings */
@@ -142,13 +143,18 @@ static json_t *plan_json(const struct run *r, const struct train_result *result)
     for (int k = 0; k < N_TENSOR_KIND; k++)
         if (p->bytes[k])
             json_object_set_new(parts, tensor_kind_name(k), json_integer((json_int_t)p->bytes[k]));
+    if (r->o->device)
+        json_object_set_new(parts, r->o->device->name, json_integer((json_int_t)r->o->device->bytes));
     if (run_save_bytes(r))
         json_object_set_new(parts, "copy for checkpoints", json_integer((json_int_t)run_save_bytes(r)));
     return json_pack("{s:I, s:I, s:o}", "bytes", (json_int_t)result->planned_bytes, "process_bytes", (json_int_t)PROCESS_BYTES, "parts", parts);
 }
 
-static json_t *limits_json(const struct limits *l)
+static json_t *limits_json(const struct run *r)
 {
+    const struct limits *l = &r->limits;
+    if (r->o->device)
+        return json_pack("{s:s, s:s, s:I}", "device", r->o->device->name, "arch", r->o->device->arch, "device_bytes_free", (json_int_t)r->o->device->bytes_free);
     return json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "cpu", l->cpu, "level", l->level, "threads", l->n_thread, "f32_flops", l->f32, "bf16_flops", l->bf16,
                      "read_bytes_per_s", l->read, "cache_read_bytes_per_s", l->read_cache);
 }
@@ -167,8 +173,8 @@ static int collect(const struct run *r, const struct train_result *result, json_
     json_object_set_new(o, "model", model);
     json_object_set_new(o, "settings", settings_json(r));
     json_object_set_new(o, "plan", plan_json(r, result));
-    json_object_set_new(o, "limits", limits_json(&r->limits));
-    json_object_set_new(o, "step", json_pack("{s:f, s:f, s:f, s:o}", "tokens", run_step_tokens(r), "operations", run_step_flops(r), "seconds_at_limits", run_step_seconds(r),
+    json_object_set_new(o, "limits", limits_json(r));
+    json_object_set_new(o, "step", json_pack("{s:f, s:f, s:o, s:o}", "tokens", run_step_tokens(r), "operations", run_step_flops(r), "seconds_at_limits", tree_number(run_step_seconds(r)),
                                              "seconds_expected", tree_number(r->predicted)));
     if (!run_classifies(r)) {
         json_object_set_new(o, "tokens_train", json_integer(r->data.train.n));

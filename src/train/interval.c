@@ -68,6 +68,7 @@ int run_show_sample(struct run *r, struct err *err)
         return 0;
     int32_t ids[SAMPLE_T];
     memcpy(ids, r->sample_ids.id, r->sample_ids.n * sizeof *ids);
+    TRY(run_fetch_state(r, false, err));
     const struct step s = { .T = 1, .S = 1, .seq_start = (const int32_t[]){ 0, 1 } };
     graph_run(r->sampler.g, PASS_PREPARE, &s);
     const int n = write_on(r, ids, (int)r->sample_ids.n);
@@ -145,7 +146,9 @@ static int keep_best(struct run *r, struct err *err)
 {
     char *best = run_out_path(r, "best");
     struct err why;
-    int rc = best ? file_mkdirs(best, &why) : ERR(&why, NOMEM, "no memory for a path");
+    int rc = best ? run_fetch_state(r, false, &why) : ERR(&why, NOMEM, "no memory for a path");
+    if (!rc)
+        rc = file_mkdirs(best, &why);
     if (!rc)
         rc = model_save(best, &r->model, r->weights, r->data.tok, NULL, NULL, &why);
     mem_free(best);

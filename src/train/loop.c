@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/jinja.h"
+#include "nn/device.h"
 #include "train/adversary.h"
 #include "train/gate.h"
 #include "train/page.h"
@@ -89,12 +90,13 @@ static int steps(struct run *r, struct train_result *result, struct err *err)
     result->seconds = busy + (n_timed ? busy / (double)n_timed : 0);
     result->cpu_seconds = clock_cpu() - cpu;
     result->tokens_per_s = n_timed ? (double)n_timed * run_step_tokens(r) / busy : 0;
-    result->share_of_peak = n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
+    result->share_of_peak = r->o->device ? NAN : n_timed ? run_step_flops(r) * (double)n_timed / busy / limits_peak(&r->limits, train_compute(&r->c)) : 0;
     TRY(run_swap_average(r, err));           /* the last checkpoint is written */
     TRY(run_evaluate(r, true, &result->valid_loss, &result->valid_bits_per_byte, err));
     TRY(ranks_log(r, err));
     if (comm_rank(r->comm))
         return parts_settle(r, err);
+    TRY(run_fetch_state(r, false, err));
     const int saved = model_save(r->o->out, &r->model, r->weights, r->data.tok, NULL, NULL, err);
     TRY(saved ? saved : parts_settle(r, err));
     TRY(run_put_privacy(r, err));
@@ -118,7 +120,8 @@ static int take_batch(struct run *r, struct err *err)
 static int take_memory(struct run *r, struct err *err)
 {
     TRY(decoder_bind(&r->model, r->pool, NULL, err));
-    TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
+    if (r->scorer.g)
+        TRY(decoder_bind(&r->scorer, r->pool, &r->model, err));
     if (r->reference.g)
         TRY(decoder_bind(&r->reference, r->pool, &r->model, err));
     TRY(adversary_take(r, err));
@@ -224,6 +227,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
 {
     TRY(ranks_open(r, err));
     TRY(train_config_load(&r->c, r->o->config, err));
+    TRY(run_check_device(r, err));
     TRY(ranks_divide(r, err));
     TRY(train_check_gates(&r->c, r->o->config, !comm_rank(r->comm), err));
     result->adapters = r->c.tune.on;
@@ -235,7 +239,7 @@ static int run(struct run *r, struct train_result *result, struct err *err)
     TRY(ranks_prepare(r, prepare, err));
     malloc_trim(0);                          /* what preparing took is given back before the plan is made true */
     TRY(pool_new(&r->pool, r->o->n_thread, err));
-    if (!comm_rank(r->comm))
+    if (!comm_rank(r->comm) && !r->o->device)
         TRY(limits_get(&r->limits, r->pool, err));
     TRY(run_record_model(r, err));
     TRY(ranks_share(r, err));
@@ -267,9 +271,9 @@ static int run(struct run *r, struct train_result *result, struct err *err)
         return ERR(err, NOMEM, "no memory for a path");
     TRY(take_memory(r, err));
     TRY(begin(r, err));
-    const struct step first = run_step_of(r, 0);
-    graph_run(r->model.g, PASS_PREPARE, &first);      /* from then on updates keep the panels */
+    TRY(run_prepare_model(r, err));                   /* from then on updates keep the panels */
     if (r->reference.g && !r->c.tune.on) {            /* else it has no weights of its own */
+        const struct step first = run_step_of(r, 0);
         TRY(base_weights(&r->reference, r->weights, r->c.from, err));
         graph_run(r->reference.g, PASS_PREPARE, &first);
     }
@@ -331,5 +335,7 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
     mem_free(r.part_squares);
     file_unlock(&r.lock);
     ranks_close(&r, rc, err);
+    if (o->device)
+        o->device->free(o->device);
     return rc;
 }

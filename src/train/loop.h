@@ -24,6 +24,7 @@ struct train_opts {
     volatile sig_atomic_t *stop;                 /* set by a signal: the step is finished, saved, and ERR_STOPPED returned; may be NULL */
     struct fault *fault;                         /* tests: fault.h; NULL: none */
     int64_t fail_step;                           /* tests: loss of this step becomes NaN (three times); -1: never */
+    struct graph_device *device;                 /* that computes the steps (nn/device.h); it is the run's from then on, whatever happens.  NULL: here */
 };
 
 struct train_result {
@@ -34,7 +35,8 @@ struct train_result {
     double epsilon, delta;                             /* spent with a section privacy; delta 0 without */
     double valid_accuracy, samples_per_s;              /* of a model of classes; else NaN, 0 */
     bool images;                                       /* the samples are images, else texts */
-    double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;      /* expected: at the machine's limits */
+    double seconds, expected_seconds, tokens_per_s, share_of_peak, cpu_seconds;      /* expected: at the machine's limits, as the share; NAN with a device */
+    uint64_t device_bytes;                             /* planned; 0 without a device */
     double step_seconds_at_limits, predicted_step_seconds;                          /* predicted: NAN where it is not */
     int64_t n_saved; double save_waited;               /* checkpoints, and what the steps waited for them in seconds */
     uint64_t planned_bytes, peak_bytes;                /* private memory */

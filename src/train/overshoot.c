@@ -28,7 +28,7 @@ static int batch_loss(struct run *r, double *loss, struct err *err)
         mine.loss += run_score(r);
         mine.counted += run_count_targets(r);
     }
-    TRY(graph_failed(r->scorer.g, err));
+    TRY(graph_failed(run_scorer(r)->g, err));
     all[comm_rank(r->copies)] = mine;
     TRY(comm_all_gather_equal(r->copies, all, sizeof *all, err));
     double sum = 0;

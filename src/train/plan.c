@@ -4,11 +4,13 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/device.h"
 #include "train/adversary.h"
 #include "train/parts.h"
 #include "train/predict.h"
 
-static unsigned all_passes(void) { return 1u << PASS_FORWARD | 1u << PASS_LOSS | 1u << PASS_BACKWARD; }
+/* Of a step; with a device PASS_LOSS is for what is held out alone. */
+static unsigned all_passes(const struct run *r) { return 1u << PASS_FORWARD | (train_prefers(&r->c) ? 1u << PASS_LOSS : 0) | 1u << PASS_BACKWARD; }
 
 int run_sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
 
@@ -17,7 +19,8 @@ static int plan_at(struct run *r, int T, struct err *err)
 {
     const int S = run_sequences(r, T);
     TRY(decoder_plan(&r->model, T, S, r->o->n_thread, NULL, err));
-    TRY(decoder_plan(&r->scorer, T, S, r->o->n_thread, &r->model, err));
+    if (r->scorer.g)
+        TRY(decoder_plan(&r->scorer, T, S, r->o->n_thread, &r->model, err));
     if (r->attacker.g)
         TRY(decoder_plan(&r->attacker, T, S, r->o->n_thread, &r->model, err));
     return r->reference.g ? decoder_plan(&r->reference, T, S, r->o->n_thread, &r->model, err) : 0;
@@ -36,7 +39,7 @@ struct decoder_opts run_train_opts(const struct run *r)
 {
     const struct train_config *c = &r->c;
     return (struct decoder_opts){ .use = DECODER_TRAIN, .slices = r->joined, .whole_step = runs_whole_step(r), .compute = train_compute(c), .recompute = train_recompute(c), .optimizer = train_optimizer(c), .state = train_state_type(c), .averages = c->ema > 0, .lora = c->tune.on ? &c->tune.lora : NULL,
-                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c), .division = r->division, .pixels_sought = c->adversarial.eps > 0 };
+                                  .in_file = in_file(r) ? base_rows_in_file(r->rows) : NULL, .loss_first = train_prefers(c) || r->o->device, .division = r->division, .pixels_sought = c->adversarial.eps > 0 };
 }
 
 struct decoder_opts run_attacker_opts(const struct run *r)
@@ -49,6 +52,15 @@ struct decoder_opts run_reference_opts(const struct run *r)
     return (struct decoder_opts){ .use = DECODER_SCORE, .compute = train_compute(&r->c), .frozen = true, .in_file = r->rows ? base_rows_in_file(r->rows) : NULL };
 }
 
+static int record(struct run *r, struct err *err)
+{
+    const struct decoder_opts train = run_train_opts(r);
+    decoder_release(&r->model);
+    TRY(decoder_record(&r->model, &r->c.model, &train, err));
+    r->model.g->device = r->o->device;
+    return 0;
+}
+
 int run_record_model(struct run *r, struct err *err)
 {
     const struct train_config *c = &r->c;
@@ -56,22 +68,21 @@ int run_record_model(struct run *r, struct err *err)
     r->n_micro = c->batch * c->accumulate / r->micro;
     const bool prefers = train_prefers(c);
     const int64_t own = c->slices % comm_size(r->copies) ? 1 : c->slices / comm_size(r->copies);      /* else ranks.c says what is wrong */
-    r->joined = c->privacy.on || prefers || r->division.by == DIVIDE_LAYERS || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
+    r->joined = r->o->device || c->privacy.on || prefers || r->division.by == DIVIDE_LAYERS || c->model.n_label || r->n_micro != c->slices ? 1 : slices_joined(c->batch, r->micro, own);
     TRY(weights_list_new(&r->weights, &c->model, err));
     if (in_file(r) || (prefers && !c->tune.on))
         TRY(base_rows_new(&r->rows, c->from, r->weights, err));
-    struct decoder_opts train = run_train_opts(r);
-    const struct decoder_opts reference = run_reference_opts(r);
-    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
-    TRY(decoder_record(&r->model, &c->model, &train, err));
+    TRY(record(r, err));
     if (!graph_knows_slices(r->model.g)) {
         r->joined = 1;
-        train = run_train_opts(r);
-        decoder_release(&r->model);
-        TRY(decoder_record(&r->model, &c->model, &train, err));
+        TRY(record(r, err));
     }
+    const struct decoder_opts train = run_train_opts(r);
+    const struct decoder_opts reference = run_reference_opts(r);
+    const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
     r->T = (int)(r->joined * r->micro * c->ctx);
-    TRY(decoder_record(&r->scorer, &c->model, &score, err));
+    if (!r->o->device)
+        TRY(decoder_record(&r->scorer, &c->model, &score, err));
     const struct decoder_opts attacker = run_attacker_opts(r);
     if (c->adversarial.eps > 0)
         TRY(decoder_record(&r->attacker, &c->model, &attacker, err));
@@ -95,7 +106,7 @@ size_t run_sums_bytes(const struct run *r) { return (size_t)(r->c.slices * run_s
 /* What the run will take; the same numbers are taken. */
 static size_t planned_bytes(const struct run *r)
 {
-    return r->model.g->plan.total + r->scorer.g->plan.total + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
+    return r->model.g->plan.total + (r->scorer.g ? r->scorer.g->plan.total : 0) + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
            slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) + parts_bytes(r) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
            (r->reference.g ? r->reference.g->plan.total : 0) + (r->attacker.g ? r->attacker.g->plan.total + mem_map_size(adversary_bytes(r)) : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
 }
@@ -142,10 +153,12 @@ static double sums_seconds(const struct run *r) { return (double)(r->n_slice / r
 
 double run_step_seconds(const struct run *r)
 {
+    if (r->o->device)
+        return NAN;
     const double n = (double)(run_own_micro(r) / r->joined), T = mean_tokens(r), S = (double)(r->joined * r->micro), L = r->loader.n_key;
     const double reference = r->reference.g ? limits_seconds(&r->limits, r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
-    const double attack = r->attacker.g ? (double)r->c.adversarial.n_step * limits_seconds(&r->limits, r->attacker.g, all_passes(), T, S, L, NULL) : 0;
-    return (r->c.privacy.on ? run_private_seconds(r, all_passes(), T) : n * (limits_seconds(&r->limits, r->model.g, all_passes(), T, S, L, NULL) + reference + attack)) +
+    const double attack = r->attacker.g ? (double)r->c.adversarial.n_step * limits_seconds(&r->limits, r->attacker.g, all_passes(r), T, S, L, NULL) : 0;
+    return (r->c.privacy.on ? run_private_seconds(r, all_passes(r), T) : n * (limits_seconds(&r->limits, r->model.g, all_passes(r), T, S, L, NULL) + reference + attack)) +
            limits_seconds(&r->limits, r->model.g, update_passes(), T, S, L, NULL) + sums_seconds(r);
 }
 
@@ -153,19 +166,18 @@ double run_step_flops(const struct run *r)
 {
     const double n = (double)(run_own_micro(r) / r->joined), T = mean_tokens(r), S = (double)(r->joined * r->micro), L = r->loader.n_key;
     const double reference = r->reference.g ? limits_flops(r->reference.g, 1u << PASS_FORWARD, T, S, L, NULL) : 0;
-    const double attack = r->attacker.g ? (double)r->c.adversarial.n_step * limits_flops(r->attacker.g, all_passes(), T, S, L, NULL) : 0;
-    return n * (limits_flops(r->model.g, all_passes(), T, S, L, NULL) + reference + attack) +
+    const double attack = r->attacker.g ? (double)r->c.adversarial.n_step * limits_flops(r->attacker.g, all_passes(r), T, S, L, NULL) : 0;
+    return n * (limits_flops(r->model.g, all_passes(r), T, S, L, NULL) + reference + attack) +
            limits_flops(r->model.g, update_passes(), T, S, L, NULL);
 }
 
-static size_t planned_for(struct run *r, int64_t batch, struct err *err)
+static bool fits_with(struct run *r, int64_t batch, size_t free_bytes, struct err *err)
 {
     const int T = r->T, want = (int)(batch * r->c.ctx);
     r->T = want;
-    const bool ok = plan_at(r, want, err) >= 0;
-    const size_t bytes = ok ? planned_bytes(r) : SIZE_MAX;
+    const bool fits = plan_at(r, want, err) >= 0 && planned_bytes(r) <= free_bytes && run_fits_device(r);
     r->T = T;
-    return bytes;
+    return fits;
 }
 
 /* The largest batch whose plan fits, by planning; 0: none does. */
@@ -176,7 +188,7 @@ static int64_t batch_that_fits(struct run *r, size_t free_bytes, struct err *err
         return 0;
     while (too_many - fits > 1) {
         const int64_t mid = fits + (too_many - fits) / 2;
-        if (planned_for(r, mid, err) <= free_bytes - PROCESS_BYTES)
+        if (fits_with(r, mid, free_bytes - PROCESS_BYTES, err))
             fits = mid;
         else
             too_many = mid;
@@ -199,9 +211,7 @@ enum { N_RULE = sizeof rules / sizeof *rules };
 static int record_by(struct run *r, const char *rule, struct err *err)
 {
     r->c.recompute = rule;
-    const struct decoder_opts train = run_train_opts(r);
-    decoder_release(&r->model);
-    TRY(decoder_record(&r->model, &r->c.model, &train, err));
+    TRY(record(r, err));
     TRY(plan_at(r, r->T, err));
     return ranks_share(r, err);                  /* of the graph that was recorded anew: how much of the optimiser's state is others' follows from it */
 }
@@ -238,6 +248,19 @@ static int tell_rules(const struct run *r, int chosen, bool fits, size_t allowed
     return rc;
 }
 
+/* How long each takes is not known: what is computed again costs the least of it first. */
+static int choose_for_device(struct run *r, struct err *err)
+{
+    char a[32];
+    r->c.recompute = rules[0];
+    for (int i = 1; i < N_RULE && !run_fits_device(r); i++) {
+        TRY(record_by(r, rules[i], err));
+        if (run_fits_device(r))
+            log_info("recompute: %s, the first of none, cheap and block that fits into %s of %s", rules[i], fmt_bytes(a, (double)r->o->device->bytes_free), r->o->device->name);
+    }
+    return 0;
+}
+
 /* Rank 0 decides for all: it has the limits, and the passes of all must be alike. */
 int run_choose_recompute(struct run *r, struct err *err)
 {
@@ -248,6 +271,8 @@ int run_choose_recompute(struct run *r, struct err *err)
     int n_here;
     if (strcmp(r->c.recompute, "auto"))
         return 0;
+    if (r->o->device)
+        return choose_for_device(r, err);
     TRY(ranks_share_memory(r, planned_bytes(r) + PROCESS_BYTES, &allowed, &n_here, err));
     bool fits = false, lacks = planned_bytes(r) + PROCESS_BYTES > allowed;       /* the model is recorded by none, which nothing is faster than */
     TRY(ranks_any(r, &lacks, err));
@@ -281,6 +306,18 @@ static void warn_of_peft(const struct decoder *d)
         }
 }
 
+static int refuse_for_device(struct run *r, size_t free_bytes, struct err *err)
+{
+    const struct graph_device *d = r->o->device;
+    const size_t need = d->bytes, act = r->model.g->plan.bytes[TENSOR_ACT];
+    const int64_t fits = batch_that_fits(r, free_bytes, err);
+    char a[32], b[32], c[32], e[32], advice[120] = "no batch would fit: the model is too large for it";
+    if (fits >= 1)
+        snprintf(advice, sizeof advice, "train.batch: %lld would fit, with train.accumulate for the rest", (long long)fits);
+    return ERR(err, NOMEM, "the plan needs %s of %s, which has %s free: activations %s, all else %s; %s", fmt_bytes(a, (double)need), d->name, fmt_bytes(b, (double)d->bytes_free),
+               fmt_bytes(c, (double)act), fmt_bytes(e, (double)(need - act)), advice);
+}
+
 int run_print_plan(struct run *r, struct train_result *result, struct err *err)
 {
     char a[32], b[32], d[32], e[32];
@@ -301,7 +338,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     struct buf line;
     buf_init(&line);
     for (int k = 0; k < N_TENSOR_KIND; k++)
-        if (p->bytes[k] > p->total / 200 && buf_printf(&line, err, "%s%s %s", line.len ? ", " : "", tensor_kind_name(k), fmt_bytes(a, (double)p->bytes[k])) >= 0)
+        if (p->bytes[k] > p->total / 200 && graph_on_host(r->model.g, (enum tensor_kind)k) && buf_printf(&line, err, "%s%s %s", line.len ? ", " : "", tensor_kind_name(k), fmt_bytes(a, (double)p->bytes[k])) >= 0)
             shown += p->bytes[k];
     const size_t copy = run_save_bytes(r);
     if (copy && buf_printf(&line, err, "%scopy for checkpoints %s", line.len ? ", " : "", fmt_bytes(a, (double)copy)) >= 0)
@@ -309,6 +346,10 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
              fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
     buf_release(&line);
+    if (r->o->device) {
+        result->device_bytes = r->o->device->bytes;
+        run_tell_device(r);
+    }
     size_t free_bytes = allowed_bytes(r);
     int n_here;
     TRY(ranks_share_memory(r, result->planned_bytes + PROCESS_BYTES, &free_bytes, &n_here, err));
@@ -328,7 +369,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
         return ERR(err, NOMEM, "the plan needs %s, the process itself %s, and %s %s%s: activations %s, all else %s; %s", fmt_bytes(a, (double)result->planned_bytes),
                    fmt_bytes((char[32]){ 0 }, (double)PROCESS_BYTES), fmt_bytes(b, (double)free_bytes), r->c.memory > 0 ? "is free or allowed by train.memory" : "is free", beside, fmt_bytes(e, (double)act), fmt_bytes(d, (double)fixed), advice);
     }
-    return 0;
+    return run_fits_device(r) ? 0 : refuse_for_device(r, free_bytes, err);
 }
 
 /* A run that the limits put below this is over before its time would be known. */
@@ -339,6 +380,11 @@ int run_print_time(struct run *r, struct train_result *result, struct err *err)
     char a[32], b[32], d[32], e[32];
     const double n = (double)(r->c.steps - r->state.step);
     r->predicted = NAN;
+    if (r->o->device) {
+        result->predicted_step_seconds = result->step_seconds_at_limits = NAN;
+        log_info("work: %s operations a step of %.0f tokens, in %s by %s, whose time is not foretold", fmt_count(a, run_step_flops(r)), run_step_tokens(r), r->c.precision, r->o->device->name);
+        return 0;
+    }
     if (r->o->dry_run || result->expected_seconds >= PREDICT_FROM_S)
         TRY(run_predict(r, &r->predicted, err));
     result->predicted_step_seconds = r->predicted, result->step_seconds_at_limits = run_step_seconds(r);

@@ -388,7 +388,7 @@ int run_predict(struct run *r, double *seconds, struct err *err)
 {
     *seconds = NAN;
     const bool no_pairs = train_prefers(&r->c) && r->data.train.kind != SHARD_PAIRS;       /* will be refused */
-    if (r->rows || r->c.privacy.on || no_pairs || comm_size(r->comm) > 1)
+    if (r->o->device || r->rows || r->c.privacy.on || no_pairs || comm_size(r->comm) > 1)
         return 0;
     struct trial *t = mem_alloc_zero(sizeof *t);
     if (!t)

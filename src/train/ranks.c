@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/device.h"
 #include "train/parts.h"
 
 int ranks_open(struct run *r, struct err *err)
@@ -400,6 +401,8 @@ int ranks_norm(struct run *r, struct err *err)
     struct graph *g = r->model.g;
     const struct step s = run_step_of(r, r->state.step);
     graph_run(g, PASS_NORM, &s);
+    if (g->device)
+        TRY(graph_fetch_kind(g, TENSOR_OUTPUT, err));
     TRY(comm_all_gather(r->copies, g->block[TENSOR_OUTPUT], r->share_squares, err));
     TRY(gather_peer_squares(r, err));
     return norm_of_holders(r, err);
@@ -445,7 +448,7 @@ int ranks_score(struct run *r, score_fn *score, struct scored *sum, struct err *
     for (int64_t i = 0, n = size; n == size; i += size) {
         all[rank] = (struct scored){ 0 };
         score(r, i + rank, &all[rank]);
-        TRY(graph_failed(r->scorer.g, err));
+        TRY(graph_failed(run_scorer(r)->g, err));
         TRY(comm_all_gather_equal(r->copies, all, sizeof *all, err));
         n = 0;
         for (int k = 0; k < size; k++) {

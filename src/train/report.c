@@ -146,11 +146,14 @@ static void tell_correction(const struct run *r, char *out, size_t size)
         snprintf(out, size, "router bias %.3f to %.3f", low, high);
 }
 
+/* Of the machine's peak; NAN: a device computes. */
+static double share_of_peak(const struct run *r, double seconds) { return r->o->device ? NAN : run_step_flops(r) / seconds / limits_peak(&r->limits, train_compute(&r->c)); }
+
 /* Live lines on a terminal, elsewhere a line now and then. */
 static int tell_step(const struct run *r, double lr, double mean_seconds, struct err *err)
 {
     struct view_layer layer[CONFIG_LAYER_MAX];
-    char more[64] = "", load[64] = "", left[32];
+    char more[64] = "", load[64] = "", left[32], share[32] = "";
     double low = INFINITY, high = 0;
     const int columns = log_live_columns();
     if (columns && !log_live_due() && r->state.step < r->c.steps)
@@ -168,11 +171,13 @@ static int tell_step(const struct run *r, double lr, double mean_seconds, struct
     const double samples = run_step_tokens(r) / (run_classifies(r) ? classes_mean_tokens(&r->classes, &r->c) : 1);
     const struct view v = { .step = r->state.step, .steps = r->c.steps, .n_skipped = r->state.n_skipped, .seconds_left = mean_seconds * (double)(r->c.steps - r->state.step), .loss = r->loss,
                             .valid_loss = r->valid_loss, .lr = lr, .norm = r->norm, .per_second = samples / mean_seconds,
-                            .share = run_step_flops(r) / mean_seconds / limits_peak(&r->limits, train_compute(&r->c)), .peak_bytes = (double)mem_private_peak(), .planned_bytes = (double)r->planned,
+                            .share = share_of_peak(r, mean_seconds), .peak_bytes = (double)mem_private_peak(), .planned_bytes = (double)r->planned,
                             .unit = !run_classifies(r) ? "tokens" : config_vision(&r->c.model) ? "images" : "texts", .more = more, .history = &r->loss_history, .layer = layer, .n_layer = r->model.n_stats };
     if (!columns) {
-        log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s, %.0f %% of peak%s%s%s", v.step, v.steps, fmt_seconds(left, v.seconds_left), v.loss, lr, v.norm,
-                     v.per_second, v.unit, 100 * v.share, *more ? ", " : "", more, load);
+        if (isfinite(v.share))
+            snprintf(share, sizeof share, ", %.0f %% of peak", 100 * v.share);
+        log_progress("step %lld/%lld, %s left: loss %.4f  lr %.1e  norm %.2f  %.0f %s/s%s%s%s%s", v.step, v.steps, fmt_seconds(left, v.seconds_left), v.loss, lr, v.norm,
+                     v.per_second, v.unit, share, *more ? ", " : "", more, load);
         return 0;
     }
     struct buf b;
@@ -188,7 +193,7 @@ int run_log_step(struct run *r, double lr, double seconds, double mean_seconds, 
 {
     if (comm_rank(r->comm))
         return 0;
-    const double tokens = run_step_tokens(r), share = run_step_flops(r) / mean_seconds / limits_peak(&r->limits, train_compute(&r->c));
+    const double tokens = run_step_tokens(r), share = share_of_peak(r, mean_seconds);
     json_t *o = json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:I}", "step", (json_int_t)r->state.step, "loss", r->loss, "lr", lr, "grad_norm", r->norm, "tokens_per_s",
                           tree_number(tokens / mean_seconds), "share_of_peak", tree_number(share), "seconds", tree_number(seconds), "peak_bytes",
                           (json_int_t)mem_private_peak());

@@ -31,7 +31,7 @@ struct run {
     struct loader loader, held_out;          /* held_out: of a pass over data.valid, when there is some */
     struct weights_list *weights;
     struct base_rows *rows;                  /* of a base that stays in its file, or NULL */
-    struct decoder model, scorer;            /* the scorer shares the model's weights */
+    struct decoder model, scorer;            /* the scorer shares the model's weights; with a device there is none: run_scorer() */
     struct decoder attacker;                 /* with adversarial training (adversary.h); g NULL: none.  It shares the model's weights */
     float *images;                           /* the same: those of a micro-batch as they are */
     struct decoder reference;                /* of preferences (prefer.h): the model that the run began from */
@@ -75,6 +75,7 @@ struct run {
     char *dir_checkpoints;
     struct saver *saver;
     bool save_due;                           /* a checkpoint is to be begun */
+    bool weights_here, moments_here;         /* with a device: the host's are those of the last update */
     int64_t saved, n_saved;                  /* step of the newest checkpoint, -1: none; how many were written */
     double save_seconds, save_waited;        /* what the last took; what the steps waited for all of them */
     struct err save_err;
@@ -178,6 +179,16 @@ int run_count_targets(const struct run *r);                     /* of r->batch *
 void run_add_sums(const struct run *r, int i_slice, const struct step *s, const struct preference *p, double *sums);      /* of what was run last */
 /* Mean nll of held-out text in windows of ctx, each token given what stands before it in its window. */
 int run_evaluate(struct run *r, bool whole, double *loss, double *bits_per_byte, struct err *err);
+
+/* ---- on_device.c ---- */
+/* Of the settings, before anything is read: ERR_UNSUPPORTED names what the device cannot train with. */
+int run_check_device(struct run *r, struct err *err);
+const struct decoder *run_scorer(const struct run *r);
+int run_prepare_model(struct run *r, struct err *err);          /* what is on the host now is what the model is: packed, or sent to the device */
+int run_fetch_state(struct run *r, bool moments, struct err *err);      /* the host has the weights, and the moments if wanted, of now */
+int run_send_corrections(struct run *r, struct err *err);
+bool run_fits_device(const struct run *r);                      /* by the plan that was made last */
+void run_tell_device(const struct run *r);
 
 /* ---- dpsgd.c: all but the first do nothing without a section privacy ---- */
 int run_private_gradients(struct run *r, struct err *err);

@@ -45,6 +45,9 @@ int run_tend_saves(struct run *r, struct err *err)
     if (!begins)
         return 0;
     r->save_due = false;
+    const double begin = clock_wall();
+    TRY(run_fetch_state(r, true, err));
+    r->save_waited += clock_wall() - begin;
     if (in_background(r)) {
         saver_begin(r->saver, &r->state);
         return 0;
@@ -72,6 +75,7 @@ int run_save_now(struct run *r, struct err *err)
         r->saved = r->state.step;                    /* rank 0 says it when it is not so */
     if (!wanted)
         return 0;
+    TRY(run_fetch_state(r, true, err));
     s = saver_now(r->saver, &r->state);
     TRY(parts_settle(r, err));
     TRY(report(r, &s, err));

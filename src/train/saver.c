@@ -25,11 +25,13 @@ struct saver {
 
 bool saver_copies(const struct tensor *t) { return (t->kind == TENSOR_WEIGHT && t->grad >= 0) || t->kind == TENSOR_MOMENT || t->steered; }
 
+static bool copies(const struct graph *g, const struct tensor *t) { return g->device ? t->steered : saver_copies(t); }
+
 static size_t copied_bytes(const struct graph *g)
 {
     size_t n = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        n += saver_copies(&g->tensor[i]) ? (g->tensor[i].bytes + 63) / 64 * 64 : 0;
+        n += copies(g, &g->tensor[i]) ? (g->tensor[i].bytes + 63) / 64 * 64 : 0;
     return n;
 }
 
@@ -95,13 +97,14 @@ static int make_copied(struct saver *s, struct err *err)
     s->copied = *s->job.d;
     s->copied.g = &s->graph;
     s->graph.tensor = mem_alloc_array((size_t)g->n_tensor, sizeof *g->tensor);
-    s->copy = mem_map(copied_bytes(g));
-    if (!s->graph.tensor || !s->copy)
+    const size_t bytes = copied_bytes(g);
+    s->copy = bytes ? mem_map(bytes) : NULL;
+    if (!s->graph.tensor || (bytes && !s->copy))
         return ERR(err, NOMEM, "no memory for the copy that checkpoints are written from");
     memcpy(s->graph.tensor, g->tensor, (size_t)g->n_tensor * sizeof *g->tensor);
     size_t at = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        if (saver_copies(&g->tensor[i])) {
+        if (copies(g, &g->tensor[i])) {
             s->graph.tensor[i].data = s->copy + at;
             at += (g->tensor[i].bytes + 63) / 64 * 64;
         }
@@ -156,7 +159,7 @@ void saver_begin(struct saver *s, const struct train_state *state)
     const double begin = clock_wall();
     const struct graph *g = s->job.d->g;
     for (int i = 0; i < g->n_tensor; i++)
-        if (saver_copies(&g->tensor[i])) {
+        if (copies(g, &g->tensor[i])) {
             struct copy_job j = { g->tensor[i].data, s->graph.tensor[i].data, g->tensor[i].bytes };
             pool_for(g->pool, (int)((j.n + COPY_BLOCK - 1) / COPY_BLOCK), copy_block, &j);
         }

@@ -16,7 +16,9 @@ struct saver_job { const char *dir; struct decoder *d; const struct weights_list
 struct save_report { int64_t step; int rc; struct err err; double waited, seconds; };
 
 bool saver_copies(const struct tensor *t);           /* what training changes: learned and steered weights, what the optimiser keeps of them */
-size_t saver_bytes(const struct graph *g);           /* of the copy, for a graph that is planned */
+/* Of the copy, for a graph that is planned.  With a device only what the host steers is copied: else the host has what was fetched for a checkpoint, and that
+ * stays as it is while it is being written. */
+size_t saver_bytes(const struct graph *g);
 /* d is bound.  copy: with the memory for saver_begin() and its thread; else there is saver_now() only. */
 int saver_new(struct saver **out, const struct saver_job *job, bool copy, struct err *err);
 void saver_free(struct saver *s);                    /* waits for the write that is under way */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/tree.h"
+#include "nn/device.h"
 #include "train/adversary.h"
 #include "train/balance.h"
 #include "train/ranks.h"
@@ -127,6 +128,14 @@ static void note_samples(struct run *r, int64_t i_micro, int from, int end)
     }
 }
 
+/* What a device has made of a micro-batch; that it failed the graph keeps. */
+static void fetch_outputs(struct run *r)
+{
+    struct err err;
+    if (r->o->device)
+        graph_fetch_kind(r->model.g, TENSOR_OUTPUT, &err);
+}
+
 /* Gradient and sums of slice v: each token, or pair of answers, weighs the same, whatever slice it is in. */
 static void run_slice(struct run *r, int64_t v, int64_t counted)
 {
@@ -152,6 +161,7 @@ static void run_slice(struct run *r, int64_t v, int64_t counted)
         } else {
             graph_run(r->model.g, PASS_FORWARD, &s);
             graph_run(r->model.g, PASS_BACKWARD, &s);
+            fetch_outputs(r);
         }
         if (last)
             ranks_leave_overlap(r);
@@ -197,6 +207,7 @@ int run_gradients(struct run *r, struct err *err)
     TRY(ranks_count(r, &counted, err));
     for (int64_t v = r->first_slice; v < r->first_slice + r->n_slice; v += r->joined)
         (r->joined > 1 ? run_joined : run_slice)(r, v, counted);
+    TRY(graph_failed(r->model.g, err));
     TRY(ranks_sum_slices(r, err));
     TRY(ranks_norm(r, err));
     TRY(ranks_samples(r, err));
@@ -220,6 +231,8 @@ int run_update(struct run *r, double *rate, struct err *err)
     graph_run(r->model.g, PASS_UPDATE, &s);
     for (int i = 0; i < r->model.n_stats; i++)
         balance_experts(&r->model, i, r->sums + SUM_STATS + i * run_stats_width(r), r->c.router_bias_rate);
+    r->weights_here = r->moments_here = false;
+    TRY(run_send_corrections(r, err));
     r->state.n_update++;
     *rate = lr;
     return ranks_gather_weights(r, err);
@@ -227,10 +240,16 @@ int run_update(struct run *r, double *rate, struct err *err)
 
 double run_score(struct run *r)
 {
-    run_load_inputs(r, &r->scorer);
+    const struct decoder *d = run_scorer(r);
     const struct step s = run_step_of(r, 0);
-    graph_run(r->scorer.g, PASS_FORWARD, &s);
-    return sum_nll(r, &r->scorer, 0, run_classifies(r) ? r->batch.n_seq : r->batch.n);
+    struct err err;
+    run_load_inputs(r, d);
+    graph_run(d->g, PASS_FORWARD, &s);
+    if (d->g->device) {
+        graph_run(d->g, PASS_LOSS, &s);
+        graph_fetch(d->g, d->nll, s.T, &err);    /* that it failed the graph keeps */
+    }
+    return sum_nll(r, d, 0, run_classifies(r) ? r->batch.n_seq : r->batch.n);
 }
 
 static void score_text(struct run *r, int64_t i, struct scored *s)

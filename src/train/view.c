@@ -114,7 +114,8 @@ static int speed_line(const struct view *v, int columns, struct buf *b, struct e
     TRY(part(&l, "lr %.1e", v->lr));
     TRY(part(&l, "norm %.2f", v->norm));
     TRY(part(&l, "%.0f %s/s", v->per_second, v->unit));
-    TRY(part(&l, "%.0f %% of peak", 100 * v->share));
+    if (isfinite(v->share))
+        TRY(part(&l, "%.0f %% of peak", 100 * v->share));
     TRY(*v->more ? part(&l, "%s", v->more) : 0);
     return part(&l, "memory %s/%s", fmt_bytes(peak, v->peak_bytes), fmt_bytes(planned, v->planned_bytes));
 }
