@@ -67,8 +67,8 @@ static json_t *asked_json(const struct bench_job *j)
     const time_t t = time(NULL);
     struct tm tm;
     strftime(now, sizeof now, "%Y%m%d-%H%M%S", gmtime_r(&t, &tm));
-    return json_pack("{s:s, s:s, s:s, s:i, s:o, s:f, s:o, s:I, s:I}", "date", now, "backend", j->work.chat ? "openai-chat" : "openai", "model_id", j->model,
-                     "num_prompts", j->n, "request_rate", o->rate > 0 ? json_real(o->rate) : json_string(j->trace ? "trace" : "inf"), "burstiness", 1.0,
+    return json_pack("{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:f, s:o, s:I, s:I}", "date", now, "backend", j->work.chat ? "openai-chat" : "openai", "model_id", j->model,
+                     "num_prompts", j->n, "ramp_s", o->ramp_s, "think_s", o->think_s, "request_rate", o->rate > 0 ? json_real(o->rate) : json_string(j->trace ? "trace" : "inf"), "burstiness", 1.0,
                      "max_concurrency", j->n_user ? json_integer(j->n_user) : json_null(), "seed", (json_int_t)o->seed, "num_warmups", (json_int_t)o->warmup);
 }
 

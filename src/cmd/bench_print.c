@@ -30,6 +30,10 @@ static void print_asked(const struct bench_job *j)
         printf(", %g requests a second (%s)", o->rate, o->arrival ? o->arrival : "poisson");
     else
         printf(", %d user%s in a closed loop", j->n_user, j->n_user == 1 ? "" : "s");
+    if (o->ramp_s > 0)
+        printf(", who begin within %g s", o->ramp_s);
+    if (o->think_s > 0)
+        printf(", and think %g s on average", o->think_s);
     if (j->at && j->n_user)
         printf(", at most %d under way", j->n_user);
     printf("\n");

@@ -24,7 +24,7 @@ bool bench_serve_is_set(void)
     const struct bench_serve *a = &bench_serve, *b = &before;
     return a->api || a->arrival || a->trace || a->prompts || a->slo || a->model || a->key || a->fields || a->save || a->rate > 0 || a->spread > 0 || a->n || a->burst || a->users || a->input || a->output ||
            a->shared || a->groups || a->turns || a->vocab || a->detail || a->ignore_eos != b->ignore_eos || a->warmup != b->warmup || a->seed != b->seed || a->timeout_s < b->timeout_s ||
-           a->timeout_s > b->timeout_s || a->scenario || a->min_duration_s > 0 || a->min_queries || a->most_open || a->cost.price > 0 || a->cost.watts > 0 ||
+           a->timeout_s > b->timeout_s || a->scenario || a->ramp_s > 0 || a->think_s > 0 || a->min_duration_s > 0 || a->min_queries || a->most_open || a->cost.price > 0 || a->cost.watts > 0 ||
            a->cost.currency || a->cost.tdp;
 }
 
@@ -77,6 +77,10 @@ static int check(const struct bench_serve *o, struct err *err)
     TRY(check_choice("arrival", o->arrival, "poisson|constant|burst", err));
     if ((o->rate > 0) + (o->users > 0) + (o->trace != NULL) > 1)
         return ERR(err, USAGE, "expected one of --rate (open loop), --users (closed loop) and --trace");
+    if (!o->users && (o->ramp_s > 0 || o->think_s > 0))
+        return ERR(err, USAGE, "--%s is of --users, which is missing", o->ramp_s > 0 ? "ramp" : "think");
+    if (o->think_s > 0 && o->turns > 1)
+        return ERR(err, USAGE, "--think is of single requests: the turns of --turns follow each other at once");
     if ((o->arrival || o->burst) && !(o->rate > 0))
         return ERR(err, USAGE, "--arrival and --burst say how the requests of --rate come, which is missing");
     if (o->burst && (!o->arrival || strcmp(o->arrival, "burst")))
@@ -240,7 +244,7 @@ static struct load_opts opts_of(struct bench_job *j, const struct work *w)
 {
     const struct scenario *s = j->rules.scenario;
     return (struct load_opts){ .host = j->url.host, .port = j->url.port, .path = j->path, .key = bench_serve.key, .work = w, .n = j->n, .turns = j->turns,
-                               .at = j->at, .n_user = j->n_user, .n_together = s && s->n_sample > 1 ? s->n_sample : 0, .enough_s = j->enough_s,
+                               .at = j->at, .n_user = j->n_user, .ramp = bench_serve.ramp_s, .think = bench_serve.think_s, .seed = (uint64_t)bench_serve.seed, .n_together = s && s->n_sample > 1 ? s->n_sample : 0, .enough_s = j->enough_s,
                                .n_least = j->n_least, .timeout_s = bench_serve.timeout_s, .stop = &cmd_stop, .progress = progress, .ctx = j };
 }
 
@@ -252,7 +256,7 @@ static int warm_up(struct bench_job *j, const struct work *w, struct err *err)
     if (!bench_serve.warmup)
         return 0;
     o.first = work_n_prompt(w) || j->trace ? 0 : j->n, o.n = (int)bench_serve.warmup, o.turns = 1, o.at = NULL, o.progress = NULL;
-    o.n_together = 0, o.enough_s = 0;
+    o.n_together = 0, o.enough_s = o.ramp = o.think = 0;
     o.n_user = !j->n_user ? 1 : o.n < j->n_user ? o.n : j->n_user;
     TRY(load_run(&o, &run, err));
     int rc = 0;

@@ -6,7 +6,7 @@
 
 struct bench_serve {
     const char *api, *arrival, *trace, *prompts, *slo, *model, *key, *fields, *save, *scenario;
-    double rate, spread, timeout_s, min_duration_s;
+    double rate, spread, timeout_s, min_duration_s, ramp_s, think_s;
     int64_t n, burst, users, input, output, shared, groups, turns, warmup, seed, vocab, min_queries, most_open;
     bool ignore_eos, detail;
     struct bench_cost_opts cost;
@@ -19,6 +19,8 @@ extern struct bench_serve bench_serve;
     { OPT_STR, "api", &bench_serve.api, "<name>", "serve: completions, or chat", 0, 0 }, \
     { OPT_INT, "requests", &bench_serve.n, "<int>", "serve: requests (100, or those of the file)", 0, 1e7 }, \
     { OPT_INT, "users", &bench_serve.users, "<int>", "serve: each asks again when it has been answered (1)", 0, 100000 }, \
+    { OPT_FLOAT, "ramp", &bench_serve.ramp_s, "<seconds>", "serve: of --users: each begins at a random moment of so many (0: all at once)", 0, 1e6 }, \
+    { OPT_FLOAT, "think", &bench_serve.think_s, "<seconds>", "serve: of --users: between an answer and the next request, on average (exponential; 0)", 0, 1e6 }, \
     { OPT_FLOAT, "rate", &bench_serve.rate, "<float>", "serve: requests a second, whether answered or not", 0, 1e6 }, \
     { OPT_STR, "arrival", &bench_serve.arrival, "<name>", "serve: of --rate: poisson, constant or burst (poisson)", 0, 0 }, \
     { OPT_INT, "burst", &bench_serve.burst, "<int>", "serve: requests of a burst (8)", 0, 100000 }, \

@@ -253,7 +253,9 @@ const struct command command_bench = {
     "is computed from these and from the operations' costs; they are measured by themselves when missing.\n",
     "\n"
     "lathe bench serve URL: streaming requests to a server that speaks OpenAI's API, here or elsewhere, and when their tokens came.\n"
-    "With --users each user asks when the last answer is there (closed loop).  With --rate or --trace requests come when their time has\n"
+    "With --users each user asks when the last answer is there, and --think has passed (closed loop).  Users who all begin at once and whose answers are\n"
+    "equally long may stay in step for ever, or just not: --ramp SECONDS, about those of an answer, has them begin at random moments, which\n"
+    "`lathe plan --users N --ramp SECONDS --seed S` plans for, too: the same seed, the same moments.  With --rate or --trace requests come when their time has\n"
     "come, whether or not the server keeps up (open loop), and latencies count from that time; where the server does not keep up,\n"
     "that is said.  Prompts are random tokens of given lengths, random conversations, or a file's; the same seed asks the same.\n"
     "Tokens are counted by the usage that the server tells.  What fails is counted by its kind.  --json and --save have the keys of\n"

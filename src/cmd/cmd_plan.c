@@ -23,7 +23,7 @@ static const char *const mode_word[] = { "--check", "--devices", "--models", "MO
 static const struct option_use uses[] = {
     { "device", PLANNED_FOR }, { "weights", PLANNED_FOR }, { "weight-bits", PLANNED_FOR }, { "price", PLANNED_FOR }, { "watts", PLANNED_FOR }, { "network", PLANNED_FOR },
     { "bandwidth-times", PLANNED_FOR }, { "peak-times", PLANNED_FOR }, { "memory-times", PLANNED_FOR }, { "explain", PLANNED_FOR },
-    { "workload", SERVED }, { "prompt", SERVED }, { "output", SERVED }, { "rate", SERVED }, { "users", SERVED }, { "think", SERVED }, { "ttft", SERVED }, { "tpot", SERVED }, { "e2e", SERVED },
+    { "workload", SERVED }, { "prompt", SERVED }, { "output", SERVED }, { "rate", SERVED }, { "users", SERVED }, { "think", SERVED }, { "ramp", SERVED }, { "ttft", SERVED }, { "tpot", SERVED }, { "e2e", SERVED },
     { "requests", SERVED }, { "seed", SERVED }, { "kv", SERVED }, { "tp", SERVED }, { "pp", SERVED }, { "ep", SERVED }, { "parallel", SERVED }, { "step-tokens", SERVED }, { "host", SERVED },
     { "idle", SERVED }, { "versus", VERSUS }, { "api", VERSUS }, { "life", VERSUS }, { "kwh", VERSUS }, { "html", VERSUS },
     { "train", TRAIN }, { "tokens", TRAIN }, { "batch-tokens", TRAIN }, { "ctx", TRAIN }, { "lora-rank", TRAIN }, { "gradient-bytes", TRAIN }, { "imbalance", TRAIN }, { "hide-experts", TRAIN },
@@ -84,7 +84,8 @@ static const struct opt opts[] = {
     { OPT_STR, "output", &o.output, "<lengths>", "tokens of answers, in the same way", 0, 0 },
     { OPT_FLOAT, "rate", &o.rate, "<float>", "requests a second; 0: as many as the targets allow, or a file's own", 0, 1e9 },
     { OPT_INT, "users", &o.users, "<int>", "who ask again when their answer is there, in place of a rate", 0, 1e7 },
-    { OPT_FLOAT, "think", &o.think_s, "<seconds>", "--users: between an answer and the next request", 0, 1e6 },
+    { OPT_FLOAT, "think", &o.think_s, "<seconds>", "--users: between an answer and the next request, on average (exponential)", 0, 1e6 },
+    { OPT_FLOAT, "ramp", &o.ramp_s, "<seconds>", "--users: each begins at a random moment of so many; 0: all at once", 0, 1e6 },
     { OPT_FLOAT, "ttft", &o.ttft_s, "<seconds>", "to the first token, for 99 % of requests; 0: any", 0, 1e6 },
     { OPT_FLOAT, "tpot", &o.tpot_s, "<seconds>", "for each further token, likewise", 0, 1e6 },
     { OPT_FLOAT, "e2e", &o.e2e_s, "<seconds>", "to the end of the answer, likewise", 0, 1e6 },

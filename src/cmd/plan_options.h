@@ -15,7 +15,7 @@ struct plan_options {
     const char *html;
     /* served */
     const char *workload, *prompt, *output;
-    double rate, ttft_s, tpot_s, e2e_s, think_s;
+    double rate, ttft_s, tpot_s, e2e_s, think_s, ramp_s;
     int64_t users, requests, seed, slots, step_tokens;
     double host_s;
     /* trained */

@@ -248,8 +248,8 @@ json_t *plan_workload_json(const struct workload *w, const struct plan_options *
 {
     double prompt, output;
     workload_means(w, &prompt, &output);
-    return json_pack("{s:s, s:f, s:f, s:f, s:i, s:f, s:f, s:f}", "name", w->name ? w->name : o->workload, "mean_prompt_tokens", prompt, "mean_output_tokens", output, "requests_per_s", w->rate, "users",
-                     w->users, "ttft_seconds", w->targets.ttft, "tpot_seconds", w->targets.tpot, "e2e_seconds", w->targets.e2e);
+    return json_pack("{s:s, s:f, s:f, s:f, s:i, s:f, s:f, s:f, s:f, s:f}", "name", w->name ? w->name : o->workload, "mean_prompt_tokens", prompt, "mean_output_tokens", output, "requests_per_s", w->rate, "users",
+                     w->users, "ramp_seconds", w->ramp, "think_seconds", w->think, "ttft_seconds", w->targets.ttft, "tpot_seconds", w->targets.tpot, "e2e_seconds", w->targets.e2e);
 }
 
 static int tell(const struct served_plan *p, const struct plan_model *m, const struct workload *w, const struct plan_options *o, struct err *err)

@@ -61,7 +61,7 @@ static int check_load(const struct workload *w, const struct plan_options *o, st
         return ERR(err, USAGE, "expected one of --rate and --users: users who wait for their answers make their own rate");
     if (w->at_once && o->rate > 0)
         return ERR(err, USAGE, "--rate: the requests of --workload %s all come at once; others of such lengths are --workload chat --prompt TOKENS --output TOKENS", o->workload);
-    return o->users <= 0 && o->think_s > 0 ? ERR(err, USAGE, "--think is of --users, which is missing") : 0;
+    return o->users <= 0 && (o->think_s > 0 || o->ramp_s > 0) ? ERR(err, USAGE, "--%s is of --users, which is missing", o->think_s > 0 ? "think" : "ramp") : 0;
 }
 
 int plan_workload(struct workload *w, struct trace_row **rows, const struct plan_options *o, struct err *err)
@@ -81,7 +81,7 @@ int plan_workload(struct workload *w, struct trace_row **rows, const struct plan
     if (!file || o->users > 0)
         w->rate = o->rate;
     TRY(check_load(w, o, err));
-    w->users = (int)o->users, w->think = o->think_s, w->way = WAY, w->seed = (uint64_t)o->seed;
+    w->users = (int)o->users, w->ramp = o->ramp_s, w->think = o->think_s, w->way = WAY, w->seed = (uint64_t)o->seed;
     /* A whole answer that is wanted sooner than a first token usually is, says when that is to be there. */
     w->targets = (struct targets){ o->e2e_s > 0 && !cmd_given("ttft") ? fmin(o->ttft_s, o->e2e_s) : o->ttft_s, o->tpot_s, o->e2e_s };
     return 0;

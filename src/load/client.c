@@ -20,6 +20,7 @@
 #include "load/delta.h"
 #include "load/response.h"
 #include "load/sse.h"
+#include "load/users.h"
 
 #define EVENTS 256
 #define LOOK_S 0.25              /* between looks at timeouts, and progress */
@@ -35,7 +36,7 @@ struct stream {
     enum state state;
     bool used_before;                    /* the connection has answered before: it may have been closed meanwhile */
     bool left;                           /* the server has ended its side, though what it sent may not be read yet */
-    int i, turn;                         /* request and turn */
+    int i, turn, user;                   /* request, its turn, and who asks, of a closed loop */
     struct load_reply *reply;            /* NULL: none */
     bool converses;                      /* the answer's text is kept */
     bool finished;                       /* [DONE] came */
@@ -60,6 +61,8 @@ struct client {
     int i_next, n_done, n_failed, n_open;        /* n_done: turns that have ended */
     int n_refused;                               /* connections that failed since one did not */
     double n_token, begun;                       /* begun: when the last request did */
+    struct users users;                          /* closed loop, each by itself */
+    double wake;                                 /* what the timer is set to, seconds from the start; < 0: nothing */
     struct buf body;
     char *read;
 };
@@ -69,6 +72,7 @@ static const char *const end_names[LOAD_N_END] = {
 };
 const char *load_end_name(enum load_end end) { return end_names[end]; }
 
+static bool has_users(const struct client *c) { return !c->o.at && !c->o.n_together; }
 static double clock_of(const struct client *c) { return c->o.clock ? c->o.clock(c->o.ctx) : clock_wall(); }
 static double now_of(const struct client *c) { return clock_of(c) - c->start; }
 
@@ -170,6 +174,8 @@ static void end_turn(struct client *c, struct stream *s, enum load_end end, char
     }
     c->n_done += c->o.turns - 1 - s->turn;
     stream_rest(c, s);
+    if (has_users(c))
+        users_answered(&c->users, s->user, r->over);
 }
 
 static void end_with(struct client *c, struct stream *s, enum load_end end, const char *why) { end_turn(c, s, end, mem_strdup(why)); }
@@ -384,16 +390,18 @@ static void begin_turn(struct client *c, struct stream *s, double from)
 
 /* ---- when ---- */
 
-static void start_one(struct client *c, double from)
+static void start_one(struct client *c, double from, int user)
 {
     struct stream *s = stream_get(c);
     const int i = c->i_next++;
     if (!s) {
         c->run->reply[(ptrdiff_t)i * c->o.turns] = (struct load_reply){ .end = LOAD_CONNECT, .from = from, .sent = from, .over = from, .why = mem_strdup("no memory for a stream") };
         c->n_done += c->o.turns, c->n_failed++;
+        if (has_users(c))
+            users_answered(&c->users, user, from);
         return;
     }
-    s->i = i, s->turn = 0, s->converses = c->o.turns > 1;
+    s->i = i, s->turn = 0, s->user = user, s->converses = c->o.turns > 1;
     buf_clear(&s->said);
     c->begun = now_of(c);
     begin_turn(c, s, from);
@@ -401,36 +409,63 @@ static void start_one(struct client *c, double from)
 
 static bool is_gone(const struct client *c) { return c->n_refused >= REFUSED_MAX && (!c->o.at || c->o.n_user); }
 
-/* A closed loop: each user's next request, or the next ones that begin together. */
-static void start_free(struct client *c)
+static void wake_at(struct client *c, double at)
 {
-    const int at_once = c->o.n_together ? c->o.n_together : c->o.n_user;
-    while (c->i_next < c->o.n && !is_gone(c) && (c->o.n_together ? !c->n_open : c->n_open < at_once)) {
-        if (c->o.enough_s > 0 && c->i_next >= c->o.n_least && c->begun >= c->o.enough_s) {
-            c->o.n = c->i_next, c->run->n = c->i_next * c->o.turns;
-            return;
-        }
+    const double t = c->start + at;
+    const struct itimerspec when = { .it_value = { (time_t)t, (long)((t - floor(t)) * 1e9) + 1 } };
+    if (at == c->wake)
+        return;
+    timerfd_settime(c->timer, TFD_TIMER_ABSTIME, &when, NULL);
+    c->wake = at;
+}
+
+/* It has lasted long enough, of a run that has to last: the requests so far are all. */
+static bool is_enough(struct client *c)
+{
+    if (!(c->o.enough_s > 0 && c->i_next >= c->o.n_least && c->begun >= c->o.enough_s))
+        return false;
+    c->o.n = c->i_next, c->run->n = c->i_next * c->o.turns;
+    return true;
+}
+
+static bool is_over(struct client *c) { return c->i_next >= c->o.n || is_gone(c) || is_enough(c); }
+
+/* A closed loop: whoever has the answer, and has thought. */
+static void start_users(struct client *c)
+{
+    while (users_next(&c->users) <= now_of(c) && !is_over(c)) {
+        const int user = users_ask(&c->users);
+        start_one(c, now_of(c), user);
+    }
+    if (isfinite(users_next(&c->users)) && c->i_next < c->o.n)
+        wake_at(c, users_next(&c->users));
+}
+
+/* ... or so many together, when all of those before have ended. */
+static void start_together(struct client *c)
+{
+    while (!c->n_open && !is_over(c)) {
         const double from = now_of(c);
-        for (int i = c->o.n_together ? at_once : 1; i > 0 && c->i_next < c->o.n; i--)
-            start_one(c, from);
+        for (int i = c->o.n_together; i > 0 && c->i_next < c->o.n; i--)
+            start_one(c, from, 0);
     }
 }
 
 /* Starts what is due, and sets the timer for what comes next. */
 static void start_due(struct client *c)
 {
-    if (!c->o.at) {
-        start_free(c);
+    if (has_users(c)) {
+        start_users(c);
         return;
     }
-    const int before = c->i_next;
-    while (c->i_next < c->o.n && c->o.at[c->i_next] <= now_of(c) && !is_gone(c) && (!c->o.n_user || c->n_open < c->o.n_user))
-        start_one(c, c->o.at[c->i_next]);
-    if (c->i_next < c->o.n && (c->i_next > before || !before)) {
-        const double t = c->start + c->o.at[c->i_next];
-        struct itimerspec when = { .it_value = { (time_t)t, (long)((t - floor(t)) * 1e9) + 1 } };
-        timerfd_settime(c->timer, TFD_TIMER_ABSTIME, &when, NULL);
+    if (!c->o.at) {
+        start_together(c);
+        return;
     }
+    while (c->i_next < c->o.n && c->o.at[c->i_next] <= now_of(c) && !is_gone(c) && (!c->o.n_user || c->n_open < c->o.n_user))
+        start_one(c, c->o.at[c->i_next], 0);
+    if (c->i_next < c->o.n)
+        wake_at(c, c->o.at[c->i_next]);
 }
 
 static void look(struct client *c)
@@ -511,6 +546,8 @@ static int set_up(struct client *c, struct err *err)
     if (c->epoll < 0 || c->timer < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, c->timer, &e))
         return ERR(err, IO, "epoll: %s", strerror(errno));
     c->run->n = c->o.n * c->o.turns;
+    if (has_users(c))
+        TRY(users_init(&c->users, &(struct users_opts){ c->o.n_user, c->o.ramp, c->o.think, 0, c->o.seed }, err));
     c->read = mem_alloc(READ);
     c->run->reply = mem_alloc_array((size_t)c->run->n, sizeof *c->run->reply);
     return c->read && c->run->reply ? 0 : ERR(err, NOMEM, "no memory for %d requests", c->run->n);
@@ -528,6 +565,7 @@ static void finish(struct client *c)
         close(c->epoll);
     if (c->timer >= 0)
         close(c->timer);
+    users_release(&c->users);
     buf_release(&c->body);
     mem_free(c->read);
 }
@@ -541,7 +579,7 @@ static double unix_now(void)
 
 int load_run(const struct load_opts *o, struct load_run *out, struct err *err)
 {
-    struct client c = { .o = *o, .epoll = -1, .timer = -1, .run = out };
+    struct client c = { .o = *o, .epoll = -1, .timer = -1, .wake = -1, .run = out };
     *out = (struct load_run){ 0 };
     buf_init(&c.body);
     const double cpu = clock_cpu();

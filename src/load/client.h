@@ -2,7 +2,7 @@
  *
  * In an open loop a request is sent when its time has come, whether or not those before it are answered, and its latencies are
  * counted from that time: a client that waits for a slow server would hide what users feel (coordinated omission).  In a closed
- * loop each user sends the next request when the last one has been answered.
+ * loop each user sends the next request when the last one has been answered, after a while where they think (users.h).
  *
  * One thread and one epoll; a connection for each request under way, used again afterwards.  A token costs it one recv(). */
 #ifndef LOAD_CLIENT_H
@@ -19,6 +19,7 @@ struct load_opts {
     const double *at;                    /* [n] open loop: seconds from the start, ascending; NULL: closed loop */
     int n_user;                          /* closed loop: so many users; open loop: at most so many under way, the others wait, which counts; 0: any */
     int n_together;                      /* closed loop: so many begin at one moment, when all of those before have ended; 0: each by itself */
+    double ramp, think; uint64_t seed;   /* closed loop, each by itself: seconds in which users begin, and between an answer and the next request on average (users.h); with turns think is 0 */
     double enough_s; int n_least;        /* closed loop: none begins after one has begun that late, and n_least have; out->n is of those.  0: all n */
     double timeout_s;                    /* of a request, from when it is sent */
     const volatile sig_atomic_t *stop;

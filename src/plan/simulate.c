@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stddef.h>
 #include "base/mem.h"
-#include "base/rng.h"
 #include "infer/sched.h"
+#include "load/users.h"
 #include "plan/sim_cache.h"
 
 #define PAGE 64
@@ -16,7 +16,7 @@ struct text {
     struct sim_hold hold;
     int64_t held;                /* pages */
     double at, first, last;      /* when it came, got its first token, and had its last one when it was put aside; -1: not yet, not */
-    int n_out;
+    int n_out, user;             /* user: of a closed loop */
     int64_t from, end;           /* step after which it has all its tokens */
     int heap;                    /* -1: not there */
     struct text *free;
@@ -42,8 +42,7 @@ struct sim {
     int64_t n, n_drawn;
     struct workload_times times;
     double next_at;                          /* of the next request; INFINITY: none */
-    double *user; int n_user;                /* closed loop: heap of times at which users ask */
-    uint64_t way_key, n_way;
+    struct users users;                      /* closed loop */
     struct text *free;
     struct chunk *chunks;
     struct spread_tally ttft, tpot, e2e, wait, gap;
@@ -123,28 +122,6 @@ static void leave(struct sim *s, struct text *t)
 
 /* ---- requests come ---- */
 
-static void user_asks(struct sim *s, double answered)
-{
-    const double at = answered + s->w->think - s->w->way * log1p(-rng_uniform(s->way_key, s->n_way++));
-    int i = s->n_user++;
-    for (; i && at < s->user[(i - 1) / 2]; i = (i - 1) / 2)
-        s->user[i] = s->user[(i - 1) / 2];
-    s->user[i] = at;
-}
-
-static void drop_first_user(struct sim *s)
-{
-    const double at = s->user[--s->n_user];
-    int i = 0;
-    for (int k; (k = 2 * i + 1) < s->n_user; i = k) {
-        k += k + 1 < s->n_user && s->user[k + 1] < s->user[k];
-        if (s->user[k] >= at)
-            break;
-        s->user[i] = s->user[k];
-    }
-    s->user[i] = at;
-}
-
 static void draw_next(struct sim *s)
 {
     if (s->n_drawn >= s->n)
@@ -152,7 +129,7 @@ static void draw_next(struct sim *s)
     else if (!s->w->users)
         s->next_at = workload_next(&s->times);
     else
-        s->next_at = s->n_user ? s->user[0] : INFINITY;
+        s->next_at = users_next(&s->users);
 }
 
 static struct text *text_new(struct sim *s)
@@ -187,17 +164,16 @@ static bool take_request(struct sim *s, double at)
     s->first_at = s->n_drawn == 1 ? at : s->first_at;
     const bool too_long = is_too_long(s, &r, &n_out), busy = !too_long && most > 0 && !sched_may_wait(most - s->sched.n_waiting, 0);
     s->r.n_too_long += too_long, s->r.n_busy += busy;
-    if (s->w->users)
-        drop_first_user(s);
+    const int user = s->w->users ? users_ask(&s->users) : 0;
     if (too_long || busy) {
         if (s->w->users)
-            user_asks(s, at);
+            users_answered(&s->users, user, at);
         return true;
     }
     struct text *t = text_new(s);
     if (!t)
         return false;
-    *t = (struct text){ .hold = { .group = r.group, .prefix = r.prefix }, .at = at, .first = -1, .last = -1, .n_out = n_out, .heap = -1 };
+    *t = (struct text){ .hold = { .group = r.group, .prefix = r.prefix }, .at = at, .first = -1, .last = -1, .n_out = n_out, .user = user, .heap = -1 };
     t->s = (struct sched_text){ .id = (uint64_t)s->n_drawn, .n_prompt = r.prompt, .n_ids = r.prompt };
     s->r.n_cut += n_out < r.output;
     sched_wait(&s->sched, &t->s);
@@ -272,7 +248,7 @@ static void finish(struct sim *s, struct text *t)
     if (t->n_out > 1)
         spread_add(&s->tpot, tpot, 1);
     if (s->w->users) {
-        user_asks(s, s->now);
+        users_answered(&s->users, t->user, s->now);
         draw_next(s);
     }
     t->free = s->free, s->free = t;
@@ -522,12 +498,9 @@ static int set_up(struct sim *s, struct err *err)
     s->heap = mem_alloc_array((size_t)l->n_slot, sizeof *s->heap);
     s->ring = mem_alloc_array((size_t)page, sizeof *s->ring);
     s->decode = mem_alloc_array((size_t)l->n_slot + 1, sizeof *s->decode);
-    s->user = mem_alloc_array((size_t)s->w->users + 1, sizeof *s->user);
-    if (!s->heap || !s->ring || !s->decode || !s->user)
-        return ERR(err, NOMEM, "no memory for %d texts and %d users", l->n_slot, s->w->users);
-    s->way_key = rng_key(s->w->seed, "way");
-    while (s->n_user < s->w->users)
-        user_asks(s, -s->w->think);                      /* all of them ask at the beginning */
+    if (!s->heap || !s->ring || !s->decode)
+        return ERR(err, NOMEM, "no memory for %d texts", l->n_slot);
+    TRY(users_init(&s->users, &(struct users_opts){ s->w->users, s->w->ramp, s->w->think, s->w->way, s->w->seed }, err));
     workload_times_init(&s->times, s->w);
     draw_next(s);
     return 0;
@@ -562,7 +535,7 @@ static void release(struct sim *s)
     mem_free(s->heap);
     mem_free(s->ring);
     mem_free(s->decode);
-    mem_free(s->user);
+    users_release(&s->users);
 }
 
 int simulate(struct sim_result *out, const struct workload *w, const struct sim_limits *l, const struct sim_cost *c, struct err *err)

@@ -203,7 +203,8 @@ static int check_targets(const struct targets *t, struct err *err)
 static int check_arrivals(const struct workload *w, struct err *err)
 {
     if (w->users > 0)
-        return w->think >= 0 && w->think <= 1e9 && w->way >= 0 && w->way <= 1e9 ? 0 : ERR(err, RANGE, "%g s between an answer and the next request and %g s on its way, expected 0 or more", w->think, w->way);
+        return w->ramp >= 0 && w->ramp <= 1e9 && w->think >= 0 && w->think <= 1e9 && w->way >= 0 && w->way <= 1e9 ? 0 :
+               ERR(err, RANGE, "%g s in which users begin, %g s between an answer and the next request, %g s on its way, expected 0 or more", w->ramp, w->think, w->way);
     if (w->trace_times)
         return w->speed >= 0 && w->speed <= 1e9 ? 0 : ERR(err, RANGE, "a trace %g times as fast, expected more than 0", w->speed);
     if (!w->at_once && !(w->rate > 0 && w->rate <= 1e9))

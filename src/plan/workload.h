@@ -25,9 +25,9 @@ struct workload {
     int64_t n;                               /* requests; 0: those of the trace */
     enum arrival arrival; double rate, cv; int burst;        /* open loop: a second */
     bool at_once;                            /* all are there at the beginning */
-    int users; double think;                 /* > 0: closed loop; seconds between an answer and the next request */
-    double way;                              /* and seconds that a request is on its way, on average; how long each is, is drawn (exponential): users who were answered
-                                                in one step would else ask in one step, for ever */
+    int users;                               /* > 0: closed loop (load/users.h), seconds: */
+    double ramp, think;                      /* in which users begin, at moments that are drawn; between an answer and the next request, on average (exponential) */
+    double way;                              /* that a request is on its way, on average (exponential): users who were answered in one step would else ask in one step, for ever */
     struct lengths prompt, output;
     const struct trace_row *trace; int n_trace;      /* NULL, or lengths: borrowed */
     bool trace_times; double speed;          /* the trace's times, too, and rows in their order; so many times as fast (0: 1) */

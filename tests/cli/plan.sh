@@ -45,7 +45,7 @@ done
 lathe plan llama-3-8b --device h100:8 --users 1 --requests 50 --tp 1 | grep -o -E '; 1 user;|x 8 +bf16'
 lathe plan smollm2-135m --device h100 --requests 50 --versus --json --api "$(printf 'a\xff\033=1:1')" 2>&1 | grep '"name": "a'
 # options that would be passed over, and what a load says of the rest
-for what in "--rate 3" "--train --device h100:8 --tp 8" "--versus --device h100 --tokens 5" "--device h100 --life 2" "--device h100 --think 3" "--device h100 --workload batch --rate 3" "--device h100:100000"; do
+for what in "--rate 3" "--train --device h100:8 --tp 8" "--versus --device h100 --tokens 5" "--device h100 --life 2" "--device h100 --think 3" "--device h100 --ramp 3" "--device h100 --workload batch --rate 3" "--device h100:100000"; do
     # shellcheck disable=SC2086
     lathe plan llama-3-8b $what 2>&1
     echo "exit code $?"

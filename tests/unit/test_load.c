@@ -19,6 +19,7 @@
 #include "load/sse.h"
 #include "load/summary.h"
 #include "load/trace.h"
+#include "load/users.h"
 
 static struct err err;
 
@@ -795,6 +796,72 @@ static void requests_that_belong_together_begin_together(void **state)
     server_stop(&s);
 }
 
+/* A thousand within 10 s, evenly; each waits when it has asked, and thinks 3 s on average. */
+static void users_begin_and_think_by_the_seed(void **state)
+{
+    struct users u, same, other;
+    double last = 0, sum = 0, thought = 0;
+    (void)state;
+    OK(users_init(&u, &(struct users_opts){ 1000, 10, 3, 0, 5 }, &err));
+    OK(users_init(&same, &(struct users_opts){ 1000, 10, 3, 0, 5 }, &err));
+    OK(users_init(&other, &(struct users_opts){ 1000, 10, 3, 0, 6 }, &err));
+    assert_true(users_next(&u) < users_next(&other) || users_next(&u) > users_next(&other));
+    for (int i = 0; i < 1000; i++) {
+        const double at = users_next(&u);
+        assert_true(at >= last && at < 10);
+        assert_float_equal(at, users_next(&same), 0);
+        last = at, sum += at;
+        users_ask(&u), users_ask(&same);
+    }
+    assert_float_equal(sum / 1000, 5, 0.3);
+    assert_true(isinf(users_next(&u)));
+    for (int i = 0; i < 1000; i++) {
+        users_answered(&u, i, 20);
+        assert_true(users_next(&u) >= 20);
+        thought += users_next(&u) - 20;
+        users_ask(&u);
+    }
+    assert_float_equal(thought / 1000, 3, 0.3);
+    users_release(&u), users_release(&same), users_release(&other);
+    OK(users_init(&u, &(struct users_opts){ 2, 0, 0, 0, 5 }, &err));
+    assert_float_equal(users_next(&u), 0, 0);                /* without a ramp all at once, and again when they have the answer */
+    assert_true(users_ask(&u) == 0 && users_ask(&u) == 1);
+    users_answered(&u, 1, 7);
+    assert_float_equal(users_next(&u), 7, 0);
+    users_release(&u);
+}
+
+static void requests_come_when_their_users_ask(void **state)
+{
+    int how[8];
+    struct server s;
+    struct load_run run;
+    struct users u;
+    (void)state;
+    for (int i = 0; i < 8; i++)
+        how[i] = GOOD;
+    server_start(&s);
+    run_against(&s, how, 3, (struct load_opts){ .turns = 1, .n_user = 3, .ramp = 0.3, .seed = 2 }, &run);
+    OK(users_init(&u, &(struct users_opts){ 3, 0.3, 0, 0, 2 }, &err));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(run.reply[i].end, LOAD_OK);
+        assert_true(run.reply[i].from >= users_next(&u));
+        users_answered(&u, users_ask(&u), run.reply[i].over);
+    }
+    users_release(&u);
+    load_run_release(&run);
+    run_against(&s, how, 8, (struct load_opts){ .turns = 1, .n_user = 1, .think = 0.02, .seed = 2 }, &run);
+    OK(users_init(&u, &(struct users_opts){ 1, 0, 0.02, 0, 2 }, &err));
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(run.reply[i].end, LOAD_OK);
+        assert_true(run.reply[i].from >= users_next(&u));
+        users_answered(&u, users_ask(&u), run.reply[i].over);
+    }
+    users_release(&u);
+    load_run_release(&run);
+    server_stop(&s);
+}
+
 static void a_closed_loop_ends_when_it_has_lasted_long_enough(void **state)
 {
     int how[40];
@@ -890,6 +957,8 @@ int main(void)
         cmocka_unit_test(a_queue_that_grows_is_told_from_one_that_does_not),
         cmocka_unit_test(every_outcome_has_its_kind),
         cmocka_unit_test(connections_are_used_again_and_users_are_as_many_as_said),
+        cmocka_unit_test(users_begin_and_think_by_the_seed),
+        cmocka_unit_test(requests_come_when_their_users_ask),
         cmocka_unit_test(latencies_count_from_when_a_request_was_due),
         cmocka_unit_test(a_server_that_cannot_keep_up_shows_in_latencies),
         cmocka_unit_test(requests_that_belong_together_begin_together),

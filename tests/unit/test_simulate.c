@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "base/tree.h"
 #include "infer/batch.h"
+#include "load/users.h"
 #include "plan/sim_cache.h"
 #include "plan/simulate.h"
 
@@ -141,16 +142,30 @@ static void targets_are_kept_by_those_that_come_in_time(void **state)
     assert_true(r.n_good == 0 && r.goodput == 0 && r.least_tpot > w.targets.tpot);
 }
 
-/* Each of two users asks 2 s after the last answer, which takes 4 steps. */
+/* A user asks 2 s, on average, after the last answer, which takes 4 steps; two begin when load/users.h says. */
 static void users_ask_when_they_have_their_answer(void **state)
 {
     (void)state;
     struct sim_result r;
     struct workload w = fixed(10, 1, 4);
     const struct sim_limits l = { .n_slot = 8, .cache_tokens = 1000, .step_tokens = 10 };
-    w.users = 2, w.think = 2;
+    struct users u;
+    double thought = 0;
+    w.users = 1, w.think = 2, w.seed = 3;
+    for (uint64_t i = 1; i < 10; i++)
+        thought -= 2 * log1p(-rng_uniform(rng_key(3, "think"), i));
     go(&r, &w, &l, (struct machine){ 1, 0, 0 });
-    assert_true(r.n_done == 10 && fabs(r.seconds - (5 * 4 + 4 * 2)) < 1e-9 && fabs(r.busy_s - 20) < 1e-9 && fabs(r.e2e.mean - 4) < 1e-9);
+    assert_true(r.n_done == 10 && fabs(r.seconds - (10 * 4 + thought)) < 1e-9 && fabs(r.busy_s - 40) < 1e-9 && fabs(r.e2e.mean - 4) < 1e-9);
+    w.n = w.users = 2, w.ramp = 1000, w.think = 1e8;
+    OK(users_init(&u, &(struct users_opts){ 2, 1000, 0, 0, 3 }, &err));
+    const double first = users_next(&u);
+    users_ask(&u);
+    assert_true(users_next(&u) > first + 4);
+    go(&r, &w, &l, (struct machine){ 1, 0, 0 });
+    assert_true(fabs(r.seconds - (users_next(&u) - first + 4)) < 1e-9 && fabs(r.e2e.mean - 4) < 1e-9);
+    users_release(&u);
+    w.ramp = -1;
+    assert_int_equal(workload_check(&w, &err), ERR_RANGE);
 }
 
 /* ---- queues that are known ---- */
