@@ -19,7 +19,7 @@ extern struct bench_serve bench_serve;
     { OPT_STR, "api", &bench_serve.api, "<name>", "serve: completions, or chat", 0, 0 }, \
     { OPT_INT, "requests", &bench_serve.n, "<int>", "serve: requests (100, or those of the file)", 0, 1e7 }, \
     { OPT_INT, "users", &bench_serve.users, "<int>", "serve: each asks again when it has been answered (1)", 0, 100000 }, \
-    { OPT_FLOAT, "ramp", &bench_serve.ramp_s, "<seconds>", "serve: of --users: each begins at a random moment of so many (0: all at once)", 0, 1e6 }, \
+    { OPT_FLOAT, "ramp", &bench_serve.ramp_s, "<seconds>", "serve: of --users: each begins at a random moment of so many, the first at once (0: all)", 0, 1e6 }, \
     { OPT_FLOAT, "think", &bench_serve.think_s, "<seconds>", "serve: of --users: between an answer and the next request, on average (exponential; 0)", 0, 1e6 }, \
     { OPT_FLOAT, "rate", &bench_serve.rate, "<float>", "serve: requests a second, whether answered or not", 0, 1e6 }, \
     { OPT_STR, "arrival", &bench_serve.arrival, "<name>", "serve: of --rate: poisson, constant or burst (poisson)", 0, 0 }, \

@@ -85,7 +85,7 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "rate", &o.rate, "<float>", "requests a second; 0: as many as the targets allow, or a file's own", 0, 1e9 },
     { OPT_INT, "users", &o.users, "<int>", "who ask again when their answer is there, in place of a rate", 0, 1e7 },
     { OPT_FLOAT, "think", &o.think_s, "<seconds>", "--users: between an answer and the next request, on average (exponential)", 0, 1e6 },
-    { OPT_FLOAT, "ramp", &o.ramp_s, "<seconds>", "--users: each begins at a random moment of so many; 0: all at once", 0, 1e6 },
+    { OPT_FLOAT, "ramp", &o.ramp_s, "<seconds>", "--users: each begins at a random moment of so many, the first at once; 0: all at once", 0, 1e6 },
     { OPT_FLOAT, "ttft", &o.ttft_s, "<seconds>", "to the first token, for 99 % of requests; 0: any", 0, 1e6 },
     { OPT_FLOAT, "tpot", &o.tpot_s, "<seconds>", "for each further token, likewise", 0, 1e6 },
     { OPT_FLOAT, "e2e", &o.e2e_s, "<seconds>", "to the end of the answer, likewise", 0, 1e6 },

@@ -42,8 +42,11 @@ int users_init(struct users *u, const struct users_opts *o, struct err *err)
     u->next = mem_alloc_array((size_t)o->n + 1, sizeof *u->next), u->n_asked = mem_alloc_array((size_t)o->n + 1, sizeof *u->n_asked);
     if (!u->next || !u->n_asked)
         return ERR(err, NOMEM, "no memory for %d users", o->n);
+    double first = 1;
     for (int i = 0; i < o->n; i++)
-        add(u, i, o->ramp * rng_uniform(u->ramp_key, (uint64_t)i));
+        first = fmin(first, rng_uniform(u->ramp_key, (uint64_t)i));
+    for (int i = 0; i < o->n; i++)
+        add(u, i, o->ramp * (rng_uniform(u->ramp_key, (uint64_t)i) - first));
     return 0;
 }
 

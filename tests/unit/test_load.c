@@ -805,7 +805,12 @@ static void users_begin_and_think_by_the_seed(void **state)
     OK(users_init(&u, &(struct users_opts){ 1000, 10, 3, 0, 5 }, &err));
     OK(users_init(&same, &(struct users_opts){ 1000, 10, 3, 0, 5 }, &err));
     OK(users_init(&other, &(struct users_opts){ 1000, 10, 3, 0, 6 }, &err));
+    users_ask(&u), users_ask(&same), users_ask(&other);
     assert_true(users_next(&u) < users_next(&other) || users_next(&u) > users_next(&other));
+    users_release(&u), users_release(&same);
+    OK(users_init(&u, &(struct users_opts){ 1000, 10, 3, 0, 5 }, &err));
+    OK(users_init(&same, &(struct users_opts){ 1000, 10, 3, 0, 5 }, &err));
+    assert_float_equal(users_next(&u), 0, 0);                /* the first one at once */
     for (int i = 0; i < 1000; i++) {
         const double at = users_next(&u);
         assert_true(at >= last && at < 10);
