@@ -2,7 +2,6 @@
  *
  * Products read weights as floats where they lie and round them on their way (compute BF16), by rows or columns: panels have no place here.
  * Sums over tokens are those of gpu/kern/train_*.c: chunks of 64 tokens, or one chain; losses go 256 tokens at a time, as on the host.
- * Statistics of routers stay 0.
  * Not here: slices, divided experts, dropout, adapters, softcap and sinks of attention, moments in bf16, other optimisers. */
 #include "exec/exec_op.h"
 
@@ -273,11 +272,12 @@ static int route_check(const struct exec *x, const struct graph *g, const struct
 {
     return n->pass == PASS_BACKWARD && !n->again ? 0 : exec_op_route.check(x, g, n, err);
 }
-/* Probabilities that only give the log of their sum, or the router's own room. */
+/* Probabilities that only give the log of their sum, the router's own room, or sums of chunks. */
 static size_t route_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
-    const size_t own = n->pass == PASS_BACKWARD && !n->again ? 0 : exec_op_route.work(x, g, n, T, S), probs = floats((int64_t)T * n->attr.n_expert);
-    return own > probs ? own : probs;
+    const size_t own = n->pass == PASS_BACKWARD && !n->again ? 0 : exec_op_route.work(x, g, n, T, S), probs = floats((int64_t)T * n->attr.n_expert),
+                 stats = floats(div_up(T, GPU_CHUNK) * (n->attr.n_expert + 2)), more = probs > stats ? probs : stats;
+    return own > more ? own : more;
 }
 static int route(struct exec_run *r, const struct node *n, struct err *err)
 {
@@ -288,7 +288,13 @@ static int route(struct exec_run *r, const struct node *n, struct err *err)
         TRY(gpu_fill(r->x->gpu, r->x->stream, lse, 0, (size_t)r->step->T * sizeof *lse, err));
     else
         TRY(exec_launch(r, GPU_softmax, r->step->T, 1, 1, &s, err));
-    return exec_op_route.forward(r, n, err);
+    TRY(exec_op_route.forward(r, n, err));
+    if (n->out[6] < 0)
+        return 0;
+    const struct route_stats_args q = { .out = exec_data(r, n->out[6]), .partial = (float *)(void *)r->work, .probs = exec_data(r, n->out[0]), .lse = lse, .start = exec_data(r, n->out[3]),
+                                        .n_row = r->step->T, .E = E, .sigmoid = n->attr.sigmoid };
+    TRY(exec_launch(r, GPU_route_chunk, div_up(q.n_row, GPU_CHUNK), 1, 1, &q, err));
+    return exec_launch(r, GPU_route_stats, 1, 1, 1, &q, err);
 }
 static int route_back(struct exec_run *r, const struct node *n, struct err *err)
 {

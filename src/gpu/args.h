@@ -200,6 +200,10 @@ struct route_back_args {
     GLOBAL(float) dx; GLOBAL(const float) probs; GLOBAL(const float) gate; GLOBAL(const float) dgate; GLOBAL(const float) lse; GLOBAL(const int) start; GLOBAL(const int) slot;
     int n_row, E, k, norm_topk, sigmoid; float aux, z, scale;
 };
+/* out[2E + 3], doubles in two floats each: nn/op_moe.c's statistics of a router: rows of each expert; sums over the tokens of each one's score (sigmoid: its share
+ * of a token's), of lse^2, and of the entropy; tokens, less than 2^24 (of all experts' rows too).  route_chunk makes partial[chunk][E + 2] of GPU_CHUNK tokens each (grid: chunks), then route_stats
+ * the rest (one block). */
+struct route_stats_args { GLOBAL(float) out; GLOBAL(float) partial; GLOBAL(const float) probs; GLOBAL(const float) lse; GLOBAL(const int) start; int n_row, E, sigmoid; };
 
 /* Training attention over qkv[T][H d + 2 G d] (float, d a multiple of 4 up to the kernel's), sequence s of rows start[s] .. start[s+1]-1; causal, or all; window 0: none.
  * o[T][H d] float or bf16; lse, delta[T][H]: log of the sum of probabilities, dO . O.  Backward: dqkv like qkv, all of it is written. */

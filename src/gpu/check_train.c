@@ -329,6 +329,25 @@ static void attention(struct job *j, int d, int n_head, int n_kv_head, int n_seq
 
 /* ---- experts ---- */
 
+/* As nn/op_moe.c has them: counts, sums of scores, of lse^2, of entropies, tokens. */
+static void router_stats(float *out, const float *probs, const float *lse, const int *start, int T, int E, bool sigmoid)
+{
+    double square = 0, entropy = 0;
+    for (int e = 0; e < E; e++)
+        out[e] = (float)(start[e + 1] - start[e]), out[E + e] = 0;
+    for (int t = 0; t < T; t++) {
+        double all = 0;
+        for (int e = 0; e < E; e++)
+            all += (double)probs[t * E + e];
+        for (int e = 0; e < E; e++) {
+            const double p = (double)probs[t * E + e] / (sigmoid ? all : 1);
+            out[E + e] += (float)p, entropy -= p > 0 ? p * log(p) : 0;
+        }
+        square += (double)lse[t] * (double)lse[t];
+    }
+    out[2 * E] = (float)square, out[2 * E + 1] = (float)entropy, out[2 * E + 2] = (float)T;
+}
+
 static void experts(struct job *j, int T, int E, int k, int C, bool sigmoid, bool norm_topk, float scale)
 {
     job_begin(j);
@@ -372,6 +391,17 @@ static void experts(struct job *j, int T, int E, int k, int C, bool sigmoid, boo
     job_launch(j, GPU_combine_back, ceil_div(R, waves(j)), 1, 1, &c);
     job_launch(j, GPU_sum_listed, ceil_div(C, 256), T, 1, &s);
     job_launch(j, GPU_route_back, ceil_div(T, waves(j)), 1, 1, &r);
+    const size_t n_stat = 2 * (size_t)E + 3;
+    const int n_chunk = ceil_div(T, GPU_CHUNK);
+    float stats[2 * (2 * 64 + 3)], stats_are[2 * 64 + 3], stats_want[2 * 64 + 3];
+    const struct route_stats_args stat = { .out = job_device(j, 2 * n_stat * 4), .partial = job_device(j, count(n_chunk, E + 2) * 4), .probs = r.probs, .lse = r.lse, .start = r.start, .n_row = T, .E = E,
+                                        .sigmoid = sigmoid };
+    job_launch(j, GPU_route_chunk, n_chunk, 1, 1, &stat);
+    job_launch(j, GPU_route_stats, 1, 1, 1, &stat);
+    job_download(j, stats, stat.out, 2 * n_stat * 4);
+    for (size_t i = 0; i < n_stat && !j->rc; i++)
+        stats_are[i] = (float)((double)stats[2 * i] + (double)stats[2 * i + 1]);
+    router_stats(stats_want, probs, lse, start, T, E, sigmoid);
     for (int i = 0; i < R && !j->rc; i++) {
         double dot = 0;
         for (int q = 0; q < C; q++) {
@@ -412,6 +442,7 @@ static void experts(struct job *j, int T, int E, int k, int C, bool sigmoid, boo
     job_compare(j, "combine_back gate", got(j, c.dgate, (size_t)R, false), dgate, (size_t)R, 1e-6);
     job_compare(j, "sum_listed", got(j, s.y, n, false), sum, n, job_tolerance("sum_rows"));
     job_compare(j, "route_back", got(j, r.dx, n_p, false), want, n_p, 1e-5);
+    job_compare(j, "route_stats", stats_are, stats_want, n_stat, 1e-6);
     job_end(j, "combine_back");
 }
 
@@ -497,6 +528,7 @@ void check_train(struct job *j, bool large)
     experts(j, 9, 6, 3, 20, false, false, 2.5f);
     experts(j, 9, 5, 2, 20, true, true, 2.5f);
     experts(j, 9, 5, 2, 20, true, false, 1);
+    experts(j, 2 * GPU_CHUNK + 3, 3, 1, 8, true, true, 1);
     optimiser(j, 1, 1, 1, false);
     optimiser(j, 2, 33, 70, false);
     optimiser(j, 1, 130, 129, true);

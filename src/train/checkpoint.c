@@ -149,6 +149,8 @@ static int save_state(const char *dir, const struct train_state *s, json_t *dige
     if (o && s->n_evaluated)
         json_object_set_new(o, "early_stopping", json_pack("{s:I, s:I, s:I, s:f}", "evaluations", (json_int_t)s->n_evaluated, "worse", (json_int_t)s->n_worse, "best_step",
                                                            (json_int_t)s->best_step, "best_loss", s->best_loss));
+    if (o && *s->device)
+        json_object_set_new(o, "device", json_string(s->device));
     int rc = o ? state_digest(o, hex, err) : ERR(err, NOMEM, "no memory to write the state");
     if (!rc && (json_object_set_new(o, OWN_DIGEST, json_string(hex)) || !(text = json_dumps(o, JSON_INDENT(1)))))
         rc = ERR(err, NOMEM, "no memory to write the state");
@@ -348,7 +350,7 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
 {
     TRY(tree_load(root, path, (size_t)256 << 20, err));
     TRY(verify_state(*root, path, err));
-    const char *settings;
+    const char *settings, *device;
     TRY(tree_int(*root, "step", -1, 0, INT64_MAX, &s->step, path, err));
     TRY(tree_int(*root, "updates", -1, 0, INT64_MAX, &s->n_update, path, err));
     TRY(tree_int(*root, "skipped", 0, 0, INT64_MAX, &s->n_skipped, path, err));
@@ -359,9 +361,11 @@ static int load_state(const char *path, struct train_state *s, json_t **root, st
     TRY(load_early_stopping(json_object_get(*root, "early_stopping"), s, path, err));
     TRY(doctor_read(&s->doctor, json_object_get(*root, "doctor"), path, err));
     TRY(tree_str(*root, "settings", "", &settings, path, err));
+    TRY(tree_str(*root, "device", "", &device, path, err));
     if (s->step < 0 || s->n_update < 0 || !json_is_object(json_object_get(*root, "sha256")))
         return ERR(err, FORMAT, "%s: step, updates or sha256 is missing", path);
     snprintf(s->settings, sizeof s->settings, "%s", settings);
+    snprintf(s->device, sizeof s->device, "%s", device);
     return 0;
 }
 

@@ -176,7 +176,11 @@ static int resume_or_begin(struct run *r, struct buf *passed, struct err *err)
     if (*found.settings && strcmp(found.settings, r->state.settings))      /* before what the tensors of another model lack */
         return ERR(err, USAGE, "%s holds a run of other settings or other text; name another --out, or remove it", r->o->out);
     TRY(rc);
+    const char *device = r->o->device ? r->o->device->arch : "";
+    if (strcmp(found.device, device))
+        log_warn("steps up to %lld were computed by %s, and go on by %s: to other bits than without the change", (long long)found.step, *found.device ? found.device : "the host", *device ? device : "the host");
     r->state = found;
+    snprintf(r->state.device, sizeof r->state.device, "%s", device);
     r->saved = found.step;
     if (passed->len)
         log_warn("%s", passed->data);
@@ -301,6 +305,8 @@ int train_run(const struct train_opts *o, struct train_result *result, struct er
 {
     struct run r = { .o = o, .metrics = { -1, NULL }, .lock = -1, .loss = NAN, .valid_loss = NAN, .accuracy = NAN, .saved = -1, .began = clock_wall() };
     doctor_init(&r.state.doctor);
+    if (o->device)
+        snprintf(r.state.device, sizeof r.state.device, "%s", o->device->arch);
     *result = (struct train_result){ .valid_loss = NAN, .valid_accuracy = NAN, .valid_bits_per_byte = NAN };
     const int rc = run(&r, result, err);
     result->rank = comm_rank(r.comm);

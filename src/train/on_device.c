@@ -28,7 +28,6 @@ static int check_settings(const struct run *r, struct err *err)
         { train_state_type(c) != DT_F32, "train.optimizer_state: bf16", "fp32" },
         { c->ema > 0, "train.ema", "0" },
         { c->verify_every > 0, "train.verify_every", "0" },
-        { c->model.n_expert > 0, "experts, whose statistics it does not make", "a dense model" },
         { c->model.dropout > 0, "dropout", "0" },
         { json_object_get(json_object_get(c->root, "train"), "slices") && c->slices > 1, "train.slices over 1", "1" },
     };

@@ -10,6 +10,8 @@ data: {train: text.txt, valid_share: 0.1, tokenizer: bytes}
 train: {steps: 5, batch: 2, ctx: 16, accumulate: 2, slices: 1, lr: 1e-2, warmup: 1, eval_every: 3, save_every: 2, eval_tokens: 40, recompute: none, sample_every: 4, sample_prompt: the}
 Y
 sed 's/recompute: none/recompute: block/; s/accumulate: 2/accumulate: 1/' dense.yaml > again.yaml
+sed 's/model_type: llama, //; s/tie_word_embeddings: true/num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 24, norm: rmsnorm, act: swiglu, pos: rope, norm_topk_prob: true, router_aux_loss_coef: 0.01, e_score_correction_bias: true, scoring_func: sigmoid/; s/save_every: 2/&, save: wait/' dense.yaml > moe.yaml
+sed 's/, e_score_correction_bias: true, scoring_func: sigmoid/, router_z_loss_coef: 0.001/; s/recompute: none/recompute: block/; s/sample_every: 4/sample_every: 0/' moe.yaml > softmax.yaml
 near() { python3 - "$@" <<'P'
 import json, sys
 a, b = [[json.loads(l) for l in open(f + '/metrics.jsonl')] for f in sys.argv[1:3]]
@@ -23,7 +25,7 @@ for x, y in zip(a, b):
         assert all(abs((p[k] or 0) - (q[k] or 0)) < 0.01 + 0.2 * k.startswith('load') for k in p), (p, q)
 P
 }
-for name in dense again; do
+for name in dense again moe softmax; do
     lathe train $name.yaml --out $name --quiet --threads 1
     lathe train $name.yaml --out $name-hip --quiet --threads 1 --device hip:0; echo "$name: exit $?"
     near $name $name-hip
@@ -37,6 +39,9 @@ HIP_MOCK_FAIL=$((launches * 7 / 10)) lathe train dense.yaml --out lost --quiet -
 lathe train dense.yaml --out lost --threads 2 --device hip:0 2>&1 | grep -o 'going on from step'
 cmp dense-hip/model.safetensors lost/model.safetensors && echo 'the same model'
 cmp dense-hip/checkpoints/latest lost/checkpoints/latest; for f in dense-hip lost; do cat $f/checkpoints/*5/optimizer.safetensors | sha256sum; done | uniq | wc -l
+cp -r moe-hip rest; rm -r rest/checkpoints/*5 rest/*.safetensors; printf step-0000000004 > rest/checkpoints/latest
+lathe train moe.yaml --out rest --threads 2 --device hip:0 2>&1 | grep -o 'going on from step 4'
+cmp moe-hip/model.safetensors rest/model.safetensors && echo 'with experts, too'
 echo '--- refused before anything is read'
 say() { # a change of the settings, of data that are not there
     sed "s/text.txt/none.txt/; $1" dense.yaml > refused.yaml; [ -n "${2-}" ] && echo "$2" >> refused.yaml

@@ -129,8 +129,6 @@ static void one_step(bool moe)
         struct tensor *t = &device->tensor[i];
         const enum tensor_kind k = t->kind;
         const int at = graph_find(host, t->name);
-        if (strstr(t->name, ".stats"))                              /* not made on devices */
-            continue;
         if (k != TENSOR_WEIGHT && k != TENSOR_GRAD && k != TENSOR_OUTPUT && k != TENSOR_MOMENT)
             continue;
         char *own = NULL;

@@ -34,4 +34,11 @@ DK_INLINE float dk_gelu(float h)
 }
 /* h/2 * (1 + tanh u) = h * dk_sigmoid(2u): no difference of near numbers where h is far below 0. */
 DK_INLINE float dk_gelu_tanh(float h) { return h * dk_sigmoid(2.0f * 0.79788456080286536f * (h + 0.044715f * h * h * h)); }
+/* a + b = s + *error, exactly (Knuth). */
+DK_INLINE float two_sum(float a, float b, float *error)
+{
+    const float s = a + b, t = s - a;
+    *error = (a - (s - t)) + (b - t);
+    return s;
+}
 #endif

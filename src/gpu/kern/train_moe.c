@@ -1,7 +1,8 @@
-/* The backward pass of a mixture of experts, but for its products (train_product.c): rows between tokens and experts, and the router.
+/* The backward pass of a mixture of experts, but for its products (train_product.c): rows between tokens and experts, and the router; and its statistics.
  * Sorted row i belongs to token row[i]; slot[t][j] are the rows of token t, experts ascending (nn/op_moe.c). */
 #include "gpu/dk.h"
 #include "gpu/args.h"
+#include "gpu/kern/math.h"
 #define N_THREAD 256
 #define N_WAVE (N_THREAD / DK_WAVE)
 
@@ -85,5 +86,54 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void route_back(struct route_back_args a)
         } else {
             d[e] = p[e] * (g - dot) + (in ? gate * (slope - (a.norm_topk ? chosen : 0.0f)) : 0.0f) + 2.0f * a.z / T * a.lse[t] * p[e];
         }
+    }
+}
+
+/* A block a chunk of tokens: a wave each of them, then a thread each column, over the chunk's tokens in order. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void route_chunk(struct route_stats_args a)
+{
+    DK_SHARED(float, of, 2 * GPU_CHUNK);         /* of each token: 1 / sum of its scores, entropy */
+    const int first = dk_bx() * GPU_CHUNK, left = a.n_row - first, n = left < GPU_CHUNK ? left : GPU_CHUNK, E = a.E;
+    for (int i = dk_wave(); i < GPU_CHUNK; i += N_WAVE) {
+        const DK_GLOBAL float *p = a.probs + (long)(first + (i < n ? i : 0)) * E;
+        float all = 0, entropy = 0;
+        for (int e = dk_lane(); e < E; e += DK_WAVE)
+            all += p[e];
+        all = dk_wave_sum(all);
+        const float share = !a.sigmoid ? 1.0f : all > 0 ? 1.0f / all : 0.0f;
+        for (int e = dk_lane(); e < E; e += DK_WAVE) {
+            const float q = p[e] * share;
+            entropy -= q > 1e-30f ? q * (dk_log2(q) * DK_LN2) : 0.0f;
+        }
+        entropy = dk_wave_sum(entropy);
+        if (dk_lane() == 0) {
+            of[2 * i] = share;
+            of[2 * i + 1] = entropy;
+        }
+    }
+    dk_barrier();
+    DK_GLOBAL float *to = a.partial + (long)dk_bx() * (E + 2);
+    for (int c = dk_tid(); c < E + 2; c += N_THREAD) {
+        float s = 0;
+        for (int i = 0; i < n; i++) {
+            const long t = first + i;
+            s += c < E ? a.probs[t * E + c] * of[2 * i] : c == E ? a.lse[t] * a.lse[t] : of[2 * i + 1];
+        }
+        to[c] = s;
+    }
+}
+
+/* One block, a thread a number. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void route_stats(struct route_stats_args a)
+{
+    const int E = a.E, n_chunk = (a.n_row + GPU_CHUNK - 1) / GPU_CHUNK;
+    for (int c = dk_tid(); c < 2 * E + 3; c += N_THREAD) {
+        float sum = c < E ? (float)(a.start[c + 1] - a.start[c]) : c == 2 * E + 2 ? (float)a.n_row : 0.0f, low = 0, error;
+        for (int i = 0; c >= E && c < 2 * E + 2 && i < n_chunk; i++) {
+            sum = two_sum(sum, a.partial[(long)i * (E + 2) + c - E], &error);
+            low += error;
+        }
+        a.out[2 * c] = two_sum(sum, low, &error);
+        a.out[2 * c + 1] = error;
     }
 }

@@ -1,15 +1,9 @@
 /* What happens to weights: sums of squares of gradients, AdamW, and the operands of the next step's products, made in the same pass. */
 #include "gpu/dk.h"
 #include "gpu/args.h"
+#include "gpu/kern/math.h"
 #define N_THREAD 256
 
-/* a + b = *s + error, exactly (Knuth). */
-DK_INLINE float two_sum(float a, float b, float *error)
-{
-    const float s = a + b, t = s - a;
-    *error = (a - (s - t)) + (b - t);
-    return s;
-}
 /* A block a block of numbers: each thread's sum and the block's have a second float for what the first has not. */
 DK_BOUNDS(N_THREAD) DK_KERNEL void squares(struct squares_args a)
 {
