@@ -78,8 +78,8 @@ $B/gpu/%.gfx942.co: src/gpu/kern/%.c Makefile
 $B/gpu/%.sm_90.ptx $B/gpu/%.sm_90a.ptx: src/gpu/kern/%.c tools/ptx.awk src/gpu/kernels.def Makefile
 	@mkdir -p $(@D)
 	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) --cuda-feature=+$(if $(findstring sm_90a,$@),ptx83,ptx80) -S -o $@.tmp $<
-	awk -f tools/ptx.awk src/gpu/kernels.def $@.tmp > $@
-	@rm -f $@.tmp
+	awk -f tools/ptx.awk src/gpu/kernels.def $@.tmp > $@.new
+	@mv -f $@.new $@ && rm -f $@.tmp
 
 # The library for other programs (include/lathe.h): no commands, no training, and only lathe_* is seen of it, in the static one too.
 API_SRC  := $(sort $(foreach d,base cpu nn model infer api,$(wildcard src/$d/*.c src/$d/*/*.c)))

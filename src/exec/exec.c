@@ -154,7 +154,7 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     x->weight = mem_alloc_array((size_t)g->n_tensor, sizeof *x->weight);
     if (!x->place || !x->weight)
         return ERR(err, NOMEM, "no memory for the places of %d tensors", g->n_tensor);
-    size_t at = 0, weights, work = 0;
+    size_t at = 0, weights, work = 0, a8 = 0;
     for (int i = 0; i < g->n_tensor; i++)
         if (g->tensor[i].panels.n_segment)
             place_weight(&x->weight[i], &g->tensor[i], &at);
@@ -169,10 +169,12 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     }
     for (int i = 0; i < g->n_node; i++) {
         const struct exec_op *op = op_of(g, g->node[i].op);
-        const size_t n = op->work ? op->work(x, g, &g->node[i], g->plan.T, g->plan.S) : 0;
+        const size_t n = op->work ? op->work(x, g, &g->node[i], g->plan.T, g->plan.S) : 0, n8 = g->backward ? 0 : exec_a8_bytes(g, &g->node[i], g->plan.T, g->plan.S);
         work = n > work ? n : work;
+        a8 = n8 > a8 ? n8 : a8;
     }
     x->work_at = take(&at, work);
+    x->a8_at = take(&at, a8);
     x->step_at = at;
     TRY(place_step(x, g, err));
     x->bytes = d->bytes = at + x->tables.bytes;
@@ -286,6 +288,7 @@ static int send_step(struct exec *x, const struct graph *g, enum pass pass, cons
 
 static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
 {
+    r->x->a8_of = -1;
     for (int i = 0; i < r->g->n_node; i++) {
         const struct node *n = &r->g->node[i];
         if (n->pass != pass)

@@ -40,7 +40,7 @@ static size_t work(const struct exec *x, const struct graph *g, const struct nod
 }
 
 /* Rows row .. row + n - 1 of one sequence. */
-static int ranges(struct exec_run *r, const struct node *n, const struct attn_decode_args *all, int seq, int64_t row, int64_t n_row, float *o, int64_t ld_o, struct err *err)
+static int ranges(struct exec_run *r, const struct node *n, const struct attn_decode_args *all, int seq, int64_t row, int64_t n_row, float *o, struct exec_a8 o8, int64_t ld_o, struct err *err)
 {
     const struct exec_tables *t = &r->x->tables;
     struct attn_decode_args a = *all;
@@ -49,7 +49,7 @@ static int ranges(struct exec_run *r, const struct node *n, const struct attn_de
     a.pages = (const int *)exec_table(r, t->page) + (ptrdiff_t)seq * t->page_stride;
     TRY(exec_launch(r, gpu_decode_kernel(a.d, a.n_group, false), a.n_range, gpu_decode_blocks(a.n_kv_head, a.n_group), n_row, &a, err));
     const struct attn_join_args j = { .o = o + row * ld_o, .part = a.part, .len = a.len, .ld_o = ld_o, .n_head = n->attr.n_head, .n_range = a.n_range, .d = a.d, .window = a.window,
-                                      .sink = exec_data(r, n->in[4]) };
+                                      .q = o8.q ? o8.q + row * ld_o : NULL, .ds = o8.q ? o8.ds + row * (ld_o / 16) : NULL, .sink = exec_data(r, n->in[4]) };
     return exec_launch(r, gpu_join_kernel(a.d), n->attr.n_head, n_row, 1, &j, err);
 }
 
@@ -77,11 +77,12 @@ static int forward(struct exec_run *r, const struct node *n, struct err *err)
                                   .scale_log2e = (float)(a->scale * 1.4426950408889634), .d = D, .window = a->window, .cap_log2e = (float)(a->cap * 1.4426950408889634) };
     const int32_t *start = r->step->seq_start;
     p.ld_pages = T == r->step->S ? t->page_stride : 0;
+    const struct exec_a8 o8 = D % 32 == 0 ? exec_a8_wanted(r, n->out[0]) : (struct exec_a8){ NULL, NULL };
     for (int64_t row = 0; row < T && p.ld_pages; row += PART_ROWS)             /* a row of each sequence */
-        TRY(ranges(r, n, &p, (int)row, row, min_i64(PART_ROWS, T - row), o, (int64_t)H * dv, err));
+        TRY(ranges(r, n, &p, (int)row, row, min_i64(PART_ROWS, T - row), o, o8, (int64_t)H * dv, err));
     for (int s = 0; s < r->step->S && !p.ld_pages; s++)
         for (int64_t row = start[s]; row < start[s + 1]; row += PART_ROWS)
-            TRY(ranges(r, n, &p, s, row, min_i64(PART_ROWS, start[s + 1] - row), o, (int64_t)H * dv, err));
+            TRY(ranges(r, n, &p, s, row, min_i64(PART_ROWS, start[s + 1] - row), o, o8, (int64_t)H * dv, err));
     return 0;
 }
 const struct exec_op exec_op_attention_paged = { check, work, forward, NULL };

@@ -14,19 +14,19 @@ struct part { enum cpu_type type; const void *w; const u16 *scale; int64_t row, 
 static int n_parts(const struct tensor *t) { return t->panels.n_segment ? t->panels.n_segment : 1; }
 static enum cpu_type part_type(const struct tensor *t, int s) { return t->panels.n_segment ? exec_form(t->panels.segment[s].of, tensor_cols(t)) : TYPE_F32; }
 
-static struct part part_of(const struct exec_run *r, int w, int64_t expert, int s)
+static struct part part_of(const struct exec_run *r, int w, int s)
 {
     const struct tensor *t = &r->g->tensor[w];
     const int64_t N = t->shape[t->rank - 2].n;
     struct part p = { .type = part_type(t, s), .n_row = N };
     if (!t->panels.n_segment) {
-        p.w = (const float *)exec_data(r, w) + expert * N * tensor_cols(t);
+        p.w = exec_data(r, w);
         return p;
     }
     const struct exec_segment *q = &r->x->weight[w].segment[s];
     p.row = t->panels.segment[s].row, p.n_row = t->panels.segment[s].n_row;
-    p.w = r->x->arena + q->w + (size_t)expert * q->w_expert;
-    p.scale = (const u16 *)(const void *)(r->x->arena + q->scale + (size_t)expert * q->scale_expert);
+    p.w = r->x->arena + q->w;
+    p.scale = (const u16 *)(const void *)(r->x->arena + q->scale);
     return p;
 }
 
@@ -55,31 +55,63 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
     return 0;
 }
 
-/* q[M][K], then ds[M][K / 32][2]. */
+/* ---- rows as int8 ---- */
+
 static size_t quants(int64_t M, int64_t K) { return exec_round((size_t)(M * K)); }
-size_t exec_product_work(const struct graph *g, int w, int64_t M)
+/* Its in[0], where it is of those that multiply with quantised weights. */
+static bool reads_a8(const struct graph *g, const struct node *n)
 {
-    const int64_t K = tensor_cols(&g->tensor[w]);
-    return needs_a8(&g->tensor[w]) ? exec_round(quants(M, K) + (size_t)(M * K / 16) * sizeof(float)) : 0;
+    return (n->op == OP_linear || n->op == OP_linear_act || n->op == OP_expert_linear) && needs_a8(&g->tensor[n->in[1]]);
+}
+size_t exec_a8_bytes(const struct graph *g, const struct node *n, int T, int S)
+{
+    if (!reads_a8(g, n))
+        return 0;
+    const int64_t M = tensor_rows(&g->tensor[n->in[0]], T, S), K = tensor_cols(&g->tensor[n->in[0]]);
+    return exec_round(quants(M, K) + (size_t)(M * K / 16) * sizeof(float));
+}
+static struct exec_a8 place(const struct exec_run *r, int64_t M, int64_t K)
+{
+    char *at = r->x->arena + r->x->a8_at;
+    return (struct exec_a8){ (i8 *)at, (float *)(void *)(at + quants(M, K)) };
+}
+struct exec_a8 exec_a8_wanted(struct exec_run *r, int id)
+{
+    const int64_t K = tensor_cols(&r->g->tensor[id]);
+    for (int i = 0; i < r->g->n_node && K % 32 == 0; i++)
+        if (r->g->node[i].in[0] == id && reads_a8(r->g, &r->g->node[i])) {
+            r->x->a8_of = id;
+            return place(r, exec_count_rows(r, id), K);
+        }
+    return (struct exec_a8){ NULL, NULL };
+}
+int exec_a8(struct exec_run *r, int id, int64_t M, int64_t K, struct exec_a8 *out, struct err *err)
+{
+    *out = place(r, M, K);
+    if (r->x->a8_of == id)
+        return 0;
+    r->x->a8_of = id;
+    const struct quantize_args a = { .q = out->q, .ds = out->ds, .x = exec_data(r, id), .ld_x = K, .n_row = (int)M, .K = (int)K };
+    return exec_launch(r, GPU_quantize_a8, div_up(M * K / 4, 256), 1, 1, &a, err);
 }
 
-int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
+/* ---- products ---- */
+
+int exec_product(struct exec_run *r, const struct exec_product *p, struct err *err)
 {
     const struct tensor *t = &r->g->tensor[p->w];
     const int64_t N = t->shape[t->rank - 2].n, K = tensor_cols(t), n_wave = 256 / gpu_facts(r->x->gpu)->wave;
-    i8 *q = (i8 *)(void *)work;
-    float *ds = (float *)(void *)(work + quants(p->M, K));
-    if (needs_a8(t)) {
-        const struct quantize_args a = { .q = q, .ds = ds, .x = p->x, .ld_x = K, .n_row = (int)p->M, .K = (int)K };
-        TRY(exec_launch(r, GPU_quantize_a8, div_up(p->M * K / 4, 256), 1, 1, &a, err));
-    }
+    const float *x = exec_data(r, p->x);
+    struct exec_a8 x8 = { NULL, NULL };
+    if (needs_a8(t))
+        TRY(exec_a8(r, p->x, p->M, K, &x8, err));
     for (int s = 0; s < n_parts(t); s++) {
-        const struct part w = part_of(r, p->w, p->expert, s);
+        const struct part w = part_of(r, p->w, s);
         const bool a8 = gpu_gemv_takes_a8((int)w.type);
         for (int64_t m = 0; m < p->M; m += GPU_GEMV_MOST) {
             const int M = (int)min_i64(GPU_GEMV_MOST, p->M - m);
             const int64_t at = m * N + w.row;
-            const struct gemv_args a = { .y = p->y + at, .x = a8 ? NULL : p->x + m * K, .xq = a8 ? q + m * K : NULL, .xds = a8 ? ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
+            const struct gemv_args a = { .y = p->y + at, .x = a8 ? NULL : x + m * K, .xq = a8 ? x8.q + m * K : NULL, .xds = a8 ? x8.ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
                                          .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = M, .N = (int)w.n_row, .K = (int)K, .type = (int)w.type };
             TRY(exec_launch(r, gpu_gemv_kernel((int)w.type, M), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
         }
@@ -94,18 +126,13 @@ static int linear_check(const struct exec *x, const struct graph *g, const struc
     TRY(exec_check_f32(x, g, n, n->in[0], err));
     return exec_product_check(x, g, n, n->in[1], err);
 }
-static size_t linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
-{
-    (void)x;
-    return exec_product_work(g, n->in[1], tensor_rows(&g->tensor[n->in[0]], T, S));
-}
 static int linear(struct exec_run *r, const struct node *n, struct err *err)
 {
-    const struct exec_product p = { .w = n->in[1], .x = exec_data(r, n->in[0]), .M = exec_count_rows(r, n->in[0]), .y = exec_data(r, n->out[0]), .add = exec_data(r, n->in[3]),
+    const struct exec_product p = { .w = n->in[1], .x = n->in[0], .M = exec_count_rows(r, n->in[0]), .y = exec_data(r, n->out[0]), .add = exec_data(r, n->in[3]),
                                     .bias = exec_data(r, n->in[2]) };
-    return exec_product(r, &p, r->work, err);
+    return exec_product(r, &p, err);
 }
-const struct exec_op exec_op_linear = { linear_check, linear_work, linear, NULL };
+const struct exec_op exec_op_linear = { linear_check, NULL, linear, NULL };
 
 /* ---- linear_act: h, then what the product needs ---- */
 
@@ -120,7 +147,8 @@ static int linear_act_check(const struct exec *x, const struct graph *g, const s
 static size_t linear_act_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
     const int64_t M = tensor_rows(&g->tensor[n->out[0]], T, S);
-    return h_bytes(g, n, M) + (n->in[2] >= 0 ? exec_experts_work(g, n, T) : linear_work(x, g, n, T, S));
+    (void)x;
+    return h_bytes(g, n, M) + (n->in[2] >= 0 ? exec_experts_work(n, T) : 0);
 }
 static int linear_act(struct exec_run *r, const struct node *n, struct err *err)
 {
@@ -131,10 +159,10 @@ static int linear_act(struct exec_run *r, const struct node *n, struct err *err)
         return exec_experts(r, n, true, exec_data(r, n->in[4]), exec_data(r, n->in[5]), exec_data(r, n->out[0]), r->work + h_bytes(r->g, n, M), err);
     if (experts) {
         TRY(exec_experts(r, n, false, NULL, exec_data(r, n->in[5]), h, r->work + h_bytes(r->g, n, M), err));
-        return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), exec_data(r, n->out[0]), err);
+        return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), n->out[0], err);
     }
-    const struct exec_product p = { .w = n->in[1], .x = exec_data(r, n->in[0]), .M = M, .y = h, .bias = exec_data(r, n->in[5]) };
-    TRY(exec_product(r, &p, r->work + h_bytes(r->g, n, M), err));
-    return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), exec_data(r, n->out[0]), err);
+    const struct exec_product p = { .w = n->in[1], .x = n->in[0], .M = M, .y = h, .bias = exec_data(r, n->in[5]) };
+    TRY(exec_product(r, &p, err));
+    return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), n->out[0], err);
 }
 const struct exec_op exec_op_linear_act = { linear_act_check, linear_act_work, linear_act, NULL };

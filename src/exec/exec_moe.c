@@ -51,29 +51,9 @@ static const struct expert_kernel *kernel_of(const struct tensor *w, int s)
     return NULL;
 }
 static int n_parts(const struct tensor *w) { return w->panels.n_segment ? w->panels.n_segment : 1; }
-static bool needs_a8(const struct tensor *w)
-{
-    for (int s = 0; s < n_parts(w); s++)
-        if (kernel_of(w, s)->a8)
-            return true;
-    return false;
-}
-
 /* Sorted rows of a node: of T tokens, and how many of one expert a block takes. */
 static int64_t n_sorted(const struct node *n, int64_t T) { return T * n->attr.top_k; }
 static int tile_rows(const struct node *n, int64_t T) { return n_sorted(n, T) <= 2 * n->attr.n_expert ? 1 : 4; }
-
-/* The tiles, then of x the quants and their scales. */
-struct places { size_t tile, q, ds, bytes; };
-static struct places places_of(const struct graph *g, const struct node *n, int64_t T)
-{
-    const struct tensor *w = &g->tensor[n->in[1]];
-    const size_t n_x = (size_t)(n->attr.gather ? T : n_sorted(n, T)) * (size_t)tensor_cols(w), a8 = needs_a8(w);
-    struct places p = { .q = exec_round((size_t)n_sorted(n, T) * 16) };
-    p.ds = p.q + a8 * exec_round(n_x);
-    p.bytes = p.ds + a8 * exec_round(n_x / 4);
-    return p;
-}
 
 int exec_experts_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
@@ -91,7 +71,8 @@ int exec_experts_check(const struct exec *x, const struct graph *g, const struct
     }
     return 0;
 }
-size_t exec_experts_work(const struct graph *g, const struct node *n, int T) { return places_of(g, n, T).bytes; }
+/* The tiles. */
+size_t exec_experts_work(const struct node *n, int T) { return exec_round((size_t)n_sorted(n, T) * 16); }
 
 /* y[rows][N] of the node's x and w; with gate: SwiGLU of it, where exec_experts_fuses(). */
 bool exec_experts_fuses(const struct graph *g, const struct node *n) { return n->attr.act == OP_swiglu && n_parts(&g->tensor[n->in[1]]) == 1; }
@@ -100,14 +81,12 @@ int exec_experts(struct exec_run *r, const struct node *n, bool act, const float
     const struct tensor *w = &r->g->tensor[n->in[1]];
     const int64_t T = r->step->T, N = w->shape[1].n, K = w->shape[2].n, n_wave = 256 / gpu_facts(r->x->gpu)->wave, n_x = n->attr.gather ? T : n_sorted(n, T);
     const int size = tile_rows(n, T), E = n->attr.n_expert, n_tile = (int)GPU_MOE_TILES(n_sorted(n, T), E, size);
-    const struct places p = places_of(r->g, n, T);
     const float *x = exec_data(r, n->in[0]);
     const struct moe_tiles_args tiles = { .tile = (int32_t *)(void *)work, .start = exec_data(r, n->in[3]), .E = E, .size = size, .n_tile = n_tile };
     TRY(exec_launch(r, GPU_moe_tiles, 1, 1, 1, &tiles, err));
-    if (needs_a8(w)) {
-        const struct quantize_args a = { .q = (int8_t *)(work + p.q), .ds = (float *)(void *)(work + p.ds), .x = x, .ld_x = K, .n_row = (int)n_x, .K = (int)K };
-        TRY(exec_launch(r, GPU_quantize_a8, div_up(n_x * K / 4, 256), 1, 1, &a, err));
-    }
+    struct exec_a8 x8 = { NULL, NULL };
+    if (exec_a8_bytes(r->g, n, r->step->T, r->step->S))
+        TRY(exec_a8(r, n->in[0], n_x, K, &x8, err));
     for (int s = 0; s < n_parts(w); s++) {
         const struct expert_kernel *k = kernel_of(w, s);
         const struct panel_segment *q = w->panels.n_segment ? &w->panels.segment[s] : NULL;
@@ -117,13 +96,13 @@ int exec_experts(struct exec_run *r, const struct node *n, bool act, const float
         if (q)
             a.w = r->x->arena + r->x->weight[n->in[1]].segment[s].w, a.scale = (const u16 *)(const void *)(r->x->arena + r->x->weight[n->in[1]].segment[s].scale);
         if (k->a8)
-            a.xq = (const int8_t *)(work + p.q), a.xds = (const float *)(const void *)(work + p.ds);
+            a.xq = x8.q, a.xds = x8.ds;
         TRY(exec_launch(r, (enum gpu_kernel)(k->first + (size > 1)), div_up(n_row, n_wave * GPU_GEMV_ROWS(size)), n_tile, 1, &a, err));
     }
     return 0;
 }
 
-static size_t expert_linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S) { return (void)x, (void)S, exec_experts_work(g, n, T); }
+static size_t expert_linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S) { return (void)x, (void)g, (void)S, exec_experts_work(n, T); }
 static int expert_linear(struct exec_run *r, const struct node *n, struct err *err)
 {
     return exec_experts(r, n, false, NULL, exec_data(r, n->in[7]), exec_data(r, n->out[0]), r->work, err);

@@ -34,7 +34,8 @@ struct exec {
     struct graph_device base;
     struct gpu *gpu;
     void *stream;
-    size_t kind_at[N_TENSOR_KIND], work_at, step_at, bytes;      /* in the arena */
+    size_t kind_at[N_TENSOR_KIND], work_at, a8_at, step_at, bytes; /* in the arena */
+    int a8_of;                                                   /* the tensor whose rows lie at a8_at as int8, in this pass; -1: none */
     struct exec_weight *weight;                                  /* [n_tensor], of those with panels */
     size_t *place;                                               /* [n_tensor], of the others, or EXEC_NOWHERE */
     int n_tensor;
@@ -102,21 +103,27 @@ static inline int exec_launch(struct exec_run *r, enum gpu_kernel k, int64_t gx,
     ERR(err, UNSUPPORTED, "%s cannot do %s '%s': " fmt, (x)->base.name, op_name((n)->op), (g)->tensor[(n)->out[0]].name, __VA_ARGS__)
 int exec_check_f32(const struct exec *x, const struct graph *g, const struct node *n, int id, struct err *err);      /* ... is F32, or -1 */
 
-/* y[M][N] = add + bias + x[M][K] * w^T: a matrix, or expert e of w; add like y, or NULL.  work: exec_product_work() bytes. */
-struct exec_product { int w; int64_t expert; const float *x; int64_t M; float *y; const float *add, *bias; };
+/* Rows as int8 (gpu/args.h, quantize_args), q[M][K] and ds[M][K / 32][2], of one tensor at a time: products with quantised weights read them.  What makes the tensor writes
+ * them too where exec_a8_wanted() is not NULLs; exec_a8() makes them where that was not so, or others have taken the place since. */
+struct exec_a8 { i8 *q; float *ds; };
+struct exec_a8 exec_a8_wanted(struct exec_run *r, int id);
+int exec_a8(struct exec_run *r, int id, int64_t M, int64_t K, struct exec_a8 *out, struct err *err);
+size_t exec_a8_bytes(const struct graph *g, const struct node *n, int T, int S);      /* of what the node reads so; 0: nothing */
+
+/* y[M][N] = add + bias + x[M][K] * w^T, x the tensor's rows: a matrix; add like y, or NULL. */
+struct exec_product { int w, x; int64_t M; float *y; const float *add, *bias; };
 /* The type in which rows of K of a file's type are kept: its own where there is a kernel; else floats, of those that floats hold exactly; else N_CPU_TYPE. */
 enum cpu_type exec_form(enum cpu_type t, int64_t K);
 int exec_product_check(const struct exec *x, const struct graph *g, const struct node *n, int w, struct err *err);
-size_t exec_product_work(const struct graph *g, int w, int64_t M);
-int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err);
+int exec_product(struct exec_run *r, const struct exec_product *p, struct err *err);
 /* The product of a node's sorted rows (in: x, w, row, start) with their experts' weights: y[rows][N], or with act SwiGLU of it, times gate[rows] (NULL: 1),
  * which exec_experts_fuses() allows.  bias[E][N] or NULL; work: exec_experts_work() bytes.  (exec_moe.c) */
 int exec_experts_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err);
-size_t exec_experts_work(const struct graph *g, const struct node *n, int T);
+size_t exec_experts_work(const struct node *n, int T);
 bool exec_experts_fuses(const struct graph *g, const struct node *n);
 int exec_experts(struct exec_run *r, const struct node *n, bool act, const float *gate, const float *bias, float *y, char *work, struct err *err);
 /* y[rows][C] = a + b, b like a or one row for all (ld_b 0); y may be a. */
 int exec_add(struct exec_run *r, int64_t rows, int64_t C, const float *a, const float *b, int64_t ld_b, float *y, struct err *err);
-/* y[rows][F] = act of h, times scale[rows] (NULL: 1). */
-int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, float *y, struct err *err);
+/* y[rows][F], a tensor, = act of h, times scale[rows] (NULL: 1). */
+int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, int y, struct err *err);
 #endif

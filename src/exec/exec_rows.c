@@ -59,8 +59,9 @@ static int norm(struct exec_run *r, const struct node *n, struct err *err)
     const int64_t C = tensor_cols(&r->g->tensor[n->out[0]]), ld_x = tensor_cols(&r->g->tensor[n->in[0]]), rows = exec_count_rows(r, n->in[0]);
     const float *x = exec_data(r, n->in[0]), *w = exec_data(r, n->in[1]);
     float *y = exec_data(r, n->out[0]);
-    if (n->op == OP_rmsnorm && C % 4 == 0 && ld_x % 4 == 0 && w && !exec_data(r, n->out[2])) {
-        const struct rmsnorm_args a = { .y = y, .x = x, .w = w, .ld_y = C, .ld_x = ld_x, .C = (int)C, .eps = (float)n->attr.eps };
+    if (n->op == OP_rmsnorm && C % 4 == 0 && ld_x % 4 == 0 && w) {
+        const struct exec_a8 y8 = exec_a8_wanted(r, n->out[0]);
+        const struct rmsnorm_args a = { .y = y, .x = x, .w = w, .q = y8.q, .ds = y8.ds, .rstd = exec_data(r, n->out[2]), .ld_y = C, .ld_x = ld_x, .C = (int)C, .eps = (float)n->attr.eps };
         return exec_launch(r, GPU_rmsnorm, rows, 1, 1, &a, err);
     }
     return norm_rows(r, n->op == OP_layernorm, rows, C, x, ld_x, w, exec_data(r, n->in[2]), n->attr.eps, y, C, exec_data(r, n->out[1]), exec_data(r, n->out[2]), err);
@@ -118,11 +119,13 @@ static int kind_of(enum op op)
     return kinds[i].kind;
 }
 
-int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, float *y, struct err *err)
+int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, int to, struct err *err)
 {
     const int parts = op_act_parts(act);
+    float *y = exec_data(r, to);
     if (act == OP_swiglu && F % 4 == 0 && !scale) {
-        const struct swiglu_args a = { .y = y, .h = h, .ld_y = F, .ld_h = 2 * F, .n_row = (int)rows, .F = (int)F };
+        const struct exec_a8 y8 = exec_a8_wanted(r, to);
+        const struct swiglu_args a = { .y = y, .h = h, .q = y8.q, .ds = y8.ds, .ld_y = F, .ld_h = 2 * F, .n_row = (int)rows, .F = (int)F };
         return exec_launch(r, GPU_swiglu, blocks(rows * F / 4), 1, 1, &a, err);
     }
     const struct act_args a = { .y = y, .h = h, .scale = scale, .ld_y = F, .ld_h = parts * F, .n_row = (int)rows, .F = (int)F, .kind = kind_of(act) };
@@ -135,7 +138,7 @@ static int act_check(const struct exec *x, const struct graph *g, const struct n
 }
 static int act(struct exec_run *r, const struct node *n, struct err *err)
 {
-    return exec_act(r, n->op, exec_count_rows(r, n->out[0]), tensor_cols(&r->g->tensor[n->out[0]]), exec_data(r, n->in[0]), exec_data(r, n->in[1]), exec_data(r, n->out[0]), err);
+    return exec_act(r, n->op, exec_count_rows(r, n->out[0]), tensor_cols(&r->g->tensor[n->out[0]]), exec_data(r, n->in[0]), exec_data(r, n->in[1]), n->out[0], err);
 }
 static int each(struct exec_run *r, const struct node *n, struct err *err)
 {

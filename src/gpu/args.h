@@ -26,14 +26,14 @@ enum gpu_type {
 /* n16 pieces of 16 bytes. */
 struct copy_args { GLOBAL(u32) y; GLOBAL(const u32) x; long n16; };
 
-/* y[row][C] = x * rsqrt(mean(x^2) + eps) * w; C a multiple of 4. */
-struct rmsnorm_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) w; long ld_y, ld_x; int C; float eps; };
+/* y[row][C] = x * rstd * w, rstd[row] (may be NULL) = rsqrt(mean(x^2) + eps); C a multiple of 4.  q and ds (or NULL): y as int8, as quantize_args has it; C a multiple of 32 then. */
+struct rmsnorm_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) w; GLOBAL(i8) q; GLOBAL(float) ds; GLOBAL(float) rstd; long ld_y, ld_x; int C; float eps; };
 
 /* In place: heads of d_head, one after the other in a row; cos_sin[row][d_rot/2][2].  pairs: (2i, 2i+1), else (i, i + d_rot/2). */
 struct rope_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; long ld_x; int n_row, n_head, d_head, d_rot, pairs; };
 
-/* y[row][F] = silu(h[row][0:F]) * h[row][F:2F]; F a multiple of 4. */
-struct swiglu_args { GLOBAL(float) y; GLOBAL(const float) h; long ld_y, ld_h; int n_row, F; };
+/* y[row][F] = silu(h[row][0:F]) * h[row][F:2F]; F a multiple of 4.  q, ds: as of rmsnorm. */
+struct swiglu_args { GLOBAL(float) y; GLOBAL(const float) h; GLOBAL(i8) q; GLOBAL(float) ds; long ld_y, ld_h; int n_row, F; };
 
 /* y = x * rstd * w + b, rstd = 1 / sqrt(mean(x^2) + eps), or with layer of x less its mean; w, b, mean, rstd [row] may be NULL.  Any C. */
 struct norm_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) w; GLOBAL(const float) b; GLOBAL(float) mean; GLOBAL(float) rstd; long ld_y, ld_x; int C; float eps; int layer; };
@@ -128,8 +128,9 @@ struct attn_decode_args {
     GLOBAL(float) part; GLOBAL(const float) q; GLOBAL(const u16) kv; GLOBAL(const int) pages; GLOBAL(const int) len;
     long page_size, ld_pages, ld_q; int n_kv_head, n_group, n_range; float scale_log2e; int d, window; float cap_log2e;
 };
-/* o[s][head][d] from the parts; d up to 128 (attn_join), 256 (attn_join_256).  sink[head] (or NULL): a score that takes probability and has no value.  Grid: heads, sequences. */
-struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const int) len; long ld_o; int n_head, n_range, d; GLOBAL(const float) sink; int window; };
+/* o[s][head][d] from the parts; d up to 128 (attn_join), 256 (attn_join_256).  sink[head] (or NULL): a score that takes probability and has no value.  Grid: heads, sequences.
+ * q, ds: o as int8, as of rmsnorm; d a multiple of 32 then. */
+struct attn_join_args { GLOBAL(float) o; GLOBAL(const float) part; GLOBAL(const int) len; long ld_o; int n_head, n_range, d; GLOBAL(const float) sink; GLOBAL(i8) q; GLOBAL(float) ds; int window; };
 
 /* c[M][N] = a[M][K] * b[N][K]^T, bf16 operands; c16 (bf16) or c32 (float), the other NULL.  K, ld_a, ld_b multiples of 8. */
 struct gemm_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const u16) a; GLOBAL(const u16) b; long ld_c, ld_a, ld_b; int M, N, K; };

@@ -25,6 +25,28 @@ static void copies(struct job *j, long n16)
     job_end(j, "copy16");
 }
 
+/* The device's q and ds of struct quantize_args beside what cpu/ref makes of x[M][K]: the same bits. */
+static void compare_a8(struct job *j, const char *name, int M, int K, const float *x, const void *q, const void *ds)
+{
+    const size_t n = (size_t)M * (size_t)K, n_ds = n / 16, stride = a8_row_bytes(K);
+    char *a8 = job_host(j, (size_t)M * stride);
+    int8_t *got_q = job_host(j, n), *want_q = job_host(j, n);
+    float *got_ds = job_host(j, n_ds * 4), *want_ds = job_host(j, n_ds * 4);
+    job_download(j, got_q, q, n);
+    job_download(j, got_ds, ds, n_ds * 4);
+    if (j->rc)
+        return;
+    ref()->quantize_a8(&(struct a8){ .M = M, .K = K, .x = x, .ld_x = K, .out = a8, .stride = stride });
+    for (int m = 0; m < M; m++)
+        for (int b = 0; b < K / 32; b++) {
+            const char *block = a8 + (size_t)m * stride + (size_t)b * A8_BLOCK_BYTES;
+            memcpy(want_q + (size_t)m * (size_t)K + b * 32, block, 32);
+            memcpy(want_ds + ((size_t)m * (size_t)(K / 32) + (size_t)b) * 2, block + 32, 8);
+        }
+    job_compare_bits(j, name, got_q, want_q, n);
+    job_compare(j, name, got_ds, want_ds, n_ds, 0);
+}
+
 static void rmsnorm(struct job *j, int n_row, int C)
 {
     job_begin(j);
@@ -32,11 +54,15 @@ static void rmsnorm(struct job *j, int n_row, int C)
     const size_t n = (size_t)n_row * (size_t)C;
     float *x = job_floats(j, n), *w = job_floats(j, (size_t)C), *y = job_host(j, n * 4), *want = job_host(j, n * 4);
     struct rmsnorm_args a = { .x = job_upload(j, x, n * 4), .w = job_upload(j, w, (size_t)C * 4), .y = job_device(j, n * 4), .ld_x = C, .ld_y = C, .C = C, .eps = 1e-5f };
+    if (C % 32 == 0)
+        a.q = job_device(j, n), a.ds = job_device(j, n / 4), a.rstd = job_device(j, (size_t)n_row * 4);
     job_launch(j, GPU_rmsnorm, n_row, 1, 1, &a);
     job_download(j, y, a.y, n * 4);
     if (!j->rc)
         ref()->rmsnorm_fwd(&(struct norm){ .n_row = n_row, .C = C, .x = x, .ld_x = C, .w = w, .eps = 1e-5f, .y = want, .ld_y = C });
     job_compare(j, "rmsnorm", y, want, n, job_tolerance("rmsnorm_fwd"));
+    if (a.q)
+        compare_a8(j, "rmsnorm, int8", n_row, C, y, a.q, a.ds);
     job_end(j, "rmsnorm");
 }
 
@@ -72,11 +98,15 @@ static void swiglu(struct job *j, int n_row, int F)
     for (size_t i = 0; h && i < 2 * n; i++)
         h[i] *= 8;
     struct swiglu_args a = { .h = job_upload(j, h, 8 * n), .y = job_device(j, n * 4), .ld_h = 2 * F, .ld_y = F, .n_row = n_row, .F = F };
+    if (F % 32 == 0)
+        a.q = job_device(j, n), a.ds = job_device(j, n / 4);
     job_launch(j, GPU_swiglu, ceil_div((long)n / 4, 256), 1, 1, &a);
     job_download(j, y, a.y, n * 4);
     if (!j->rc)
         ref()->swiglu_fwd(&(struct act){ .n_row = n_row, .F = F, .h = h, .ld_h = 2 * F, .y = want, .ld_y = F });
     job_compare(j, "swiglu", y, want, n, job_tolerance("swiglu_fwd"));
+    if (a.q)
+        compare_a8(j, "swiglu, int8", n_row, F, y, a.q, a.ds);
     job_end(j, "swiglu");
 }
 
@@ -139,11 +169,13 @@ void check_rows(struct job *j, bool large)
         copies(j, sizes[i]);
     rmsnorm(j, 1, 4);
     rmsnorm(j, 3, 1028);
-    rmsnorm(j, 2, 2048);
+    rmsnorm(j, 2, 2080);
+    rmsnorm(j, 2, 5152);
     rope(j, 3, 2, 64, 64, false);
     rope(j, 5, 3, 80, 32, false);
     rope(j, 2, 2, 64, 64, true);
     swiglu(j, 1, 4);
+    swiglu(j, 2, 96);
     swiglu(j, 3, 516);
     softmax(j, 1, 1);
     softmax(j, 2, 257);
@@ -167,18 +199,7 @@ static void quantized(struct job *j, int M, int K, const float *x, struct gemv_a
     ref()->quantize_a8(&(struct a8){ .M = M, .K = K, .x = x, .ld_x = K, .out = *a8, .stride = stride });
     if (!compare)
         return;
-    int8_t *got_q = job_host(j, n), *want_q = job_host(j, n);
-    float *got_ds = job_host(j, n_ds * 4), *want_ds = job_host(j, n_ds * 4);
-    job_download(j, got_q, a->xq, n);
-    job_download(j, got_ds, a->xds, n_ds * 4);
-    for (int m = 0; m < M && want_ds; m++)
-        for (int b = 0; b < K / 32; b++) {
-            const char *block = (const char *)*a8 + (size_t)m * stride + (size_t)b * A8_BLOCK_BYTES;
-            memcpy(want_q + (size_t)m * (size_t)K + b * 32, block, 32);
-            memcpy(want_ds + ((size_t)m * (size_t)(K / 32) + (size_t)b) * 2, block + 32, 8);
-        }
-    job_compare_bits(j, "quantize_a8", got_q, want_q, n);
-    job_compare(j, "quantize_a8 scales", got_ds, want_ds, n_ds, 0);
+    compare_a8(j, "quantize_a8", M, K, x, a->xq, a->xds);
 }
 
 /* t: a type of files, or fnuz. */
@@ -295,6 +316,8 @@ void check_decode_case(struct job *j, const struct decode_case *p)
                                   .n_group = n_group, .n_range = n_range, .scale_log2e = scale * 1.44269504f, .d = d, .window = p->window, .cap_log2e = p->cap * 1.44269504f };
     struct attn_join_args join = { .o = job_device(j, n_o * 4), .part = a.part, .len = a.len, .ld_o = (long)q_row, .n_head = n_head, .n_range = n_range, .d = d,
                                    .window = p->window, .sink = p->sinks ? job_upload(j, sink, (size_t)n_head * 4) : NULL };
+    if (d % 32 == 0)
+        join.q = job_device(j, n_o), join.ds = job_device(j, n_o / 4);
     const enum gpu_kernel kernel = gpu_decode_kernel(d, n_group, p->int8);
     job_launch(j, kernel, n_range, gpu_decode_blocks(n_kv_head, n_group), n_seq, &a);
     job_launch(j, gpu_join_kernel(d), n_head, n_seq, 1, &join);
@@ -313,6 +336,8 @@ void check_decode_case(struct job *j, const struct decode_case *p)
                                                     .ld_o = (ptrdiff_t)q_row, .scratch = scratch });
         }
     job_compare(j, gpu_kernel_name(kernel), o, want, n_o, job_tolerance("attn_paged"));
+    if (join.q)
+        compare_a8(j, "attn_join, int8", n_seq, (int)q_row, o, join.q, join.ds);
     job_end(j, gpu_kernel_name(kernel));
 }
 

@@ -126,7 +126,7 @@ static void a_missing_wait_is_found(void **state)
 {
     (void)state;
     waits_left_out("copy16", 0);
-    waits_left_out("rmsnorm", 0);
+    waits_left_out("rmsnorm", 3);                      /* for waves beyond the row's end in one round, which have no next one */
     waits_left_out("rope", 1);
     waits_left_out("gemm_bf16", 4);
     amd_release();

@@ -1,5 +1,6 @@
 /* Decode attention over pages for the usual heads, the join of ranges, and the writing of keys and values into pages. */
 #include "gpu/kern/attn_decode.h"
+#include "gpu/kern/a8.h"
 
 ATTN_DECODE(attn_decode_64_1, 64, 1, 64, BF16)
 ATTN_DECODE(attn_decode_64_2, 64, 2, 64, BF16)
@@ -62,14 +63,24 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void name(struct attn_join_args a)                
     if (lane == 0)                                                                                              \
         own[D] = sum;                                                                                           \
     dk_barrier();                                                                                               \
-    if (t >= a.d)                                                                                               \
-        return;                                                                                                 \
-    float total = a.sink ? dk_exp2(sink - most) : 0, x = 0;                                                     \
-    for (int i = 0; i < N_WAVE; i++) {                                                                          \
-        total += sums[i * (D + 1) + D];                                                                         \
-        x += sums[i * (D + 1) + t];                                                                             \
+    float v = 0;                                                                                                \
+    if (t < a.d) {                                                                                              \
+        float total = a.sink ? dk_exp2(sink - most) : 0, x = 0;                                                 \
+        for (int i = 0; i < N_WAVE; i++) {                                                                      \
+            total += sums[i * (D + 1) + D];                                                                     \
+            x += sums[i * (D + 1) + t];                                                                         \
+        }                                                                                                       \
+        v = n > 0 ? x / total : 0;                                                                              \
+        a.o[seq * a.ld_o + (long)head * a.d + t] = v;                                                           \
     }                                                                                                           \
-    a.o[seq * a.ld_o + (long)head * a.d + t] = n > 0 ? x / total : 0;                                           \
+    if (!a.q)                                                                                                   \
+        return;                                                                                                 \
+    dk_barrier();                                                                                               \
+    if (t < a.d)                                                                                                \
+        sums[t] = v;                                                                                            \
+    dk_barrier();                                                                                               \
+    const int there = 4 * t < a.d, c = there ? 4 * t : 0;                                                       \
+    a8_put((f32x4){ sums[c], sums[c + 1], sums[c + 2], sums[c + 3] }, there, a.q, a.ds, ((long)seq * a.n_head + head) * a.d + 4 * t);\
 }
 ATTN_JOIN(attn_join, 128)
 ATTN_JOIN(attn_join_256, 256)

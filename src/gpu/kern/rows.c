@@ -3,24 +3,59 @@
 #include "gpu/dk.h"
 #include "gpu/args.h"
 #include "gpu/kern/block.h"
+#include "gpu/kern/a8.h"
 #define N_THREAD 256
 
-/* A block a row. */
+/* A block a row, up to 4096 of whose numbers are read once, all at the same time. */
+enum { HELD = 4 };
+DK_INLINE void norm_put(const struct rmsnorm_args *a, f32x4 v, int i)
+{
+    const int there = i < a->C / 4;
+    if (there) {
+        v = v * ((const DK_GLOBAL f32x4 *)a->w)[i];
+        *((DK_GLOBAL f32x4 *)(a->y + dk_bx() * a->ld_y) + i) = v;
+    }
+    if (a->q)
+        a8_put(v, there, a->q, a->ds, (long)dk_bx() * a->C + 4 * i);
+}
 DK_BOUNDS(N_THREAD) DK_KERNEL void rmsnorm(struct rmsnorm_args a)
 {
     DK_SHARED(float, red, BLOCK_WAVES);
-    const DK_GLOBAL f32x4 *x = (const DK_GLOBAL f32x4 *)(a.x + dk_bx() * a.ld_x), *w = (const DK_GLOBAL f32x4 *)a.w;
-    DK_GLOBAL f32x4 *y = (DK_GLOBAL f32x4 *)(a.y + dk_bx() * a.ld_y);
+    const DK_GLOBAL f32x4 *x = (const DK_GLOBAL f32x4 *)(a.x + dk_bx() * a.ld_x);
     const int n4 = a.C / 4;
+    f32x4 held[HELD];
     float s = 0;
-    for (int i = dk_tid(); i < n4; i += N_THREAD) {
+    DK_UNROLL
+    for (int j = 0; j < HELD; j++) {
+        const int i = dk_tid() + j * N_THREAD;
+        held[j] = x[i < n4 ? i : 0];               /* loads without branches between them */
+    }
+    DK_UNROLL
+    for (int j = 0; j < HELD; j++) {
+        const int there = dk_tid() + j * N_THREAD < n4;
+        DK_UNROLL
+        for (int k = 0; k < 4; k++)
+            held[j][k] = there ? held[j][k] : 0;
+    }
+    DK_UNROLL
+    for (int j = 0; j < HELD; j++)
+        s += held[j][0] * held[j][0] + held[j][1] * held[j][1] + held[j][2] * held[j][2] + held[j][3] * held[j][3];
+    for (int i = dk_tid() + HELD * N_THREAD; i < n4; i += N_THREAD) {
         const f32x4 v = x[i];
         s += v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + v[3] * v[3];
     }
-    s = block_sum(s, red);
-    const float r = dk_rsqrt(s / (float)a.C + a.eps);
-    for (int i = dk_tid(); i < n4; i += N_THREAD)
-        y[i] = x[i] * r * w[i];
+    const float r = dk_rsqrt(block_sum(s, red) / (float)a.C + a.eps);
+    DK_UNROLL
+    for (int j = 0; j < HELD; j++) {
+        if (j * N_THREAD < n4)
+            norm_put(&a, held[j] * r, dk_tid() + j * N_THREAD);
+    }
+    for (int i0 = HELD * N_THREAD; i0 < n4; i0 += N_THREAD) {
+        const int i = i0 + dk_tid();
+        norm_put(&a, i < n4 ? x[i] * r : (f32x4){ 0, 0, 0, 0 }, i);
+    }
+    if (a.rstd && dk_tid() == 0)
+        a.rstd[dk_bx()] = r;
 }
 
 /* A thread a pair; n_head * d_rot / 2 pairs of a row. */
@@ -44,14 +79,17 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void swiglu(struct swiglu_args a)
 {
     const int n4 = a.F / 4;
     const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / n4, c = i % n4 * 4;
-    if (row >= a.n_row)
-        return;
-    const f32x4 g = *(const DK_GLOBAL f32x4 *)(a.h + row * a.ld_h + c), u = *(const DK_GLOBAL f32x4 *)(a.h + row * a.ld_h + a.F + c);
-    f32x4 y;
-    DK_UNROLL
-    for (int j = 0; j < 4; j++)
-        y[j] = g[j] / (1.0f + dk_exp2(-DK_LOG2E * g[j])) * u[j];
-    *(DK_GLOBAL f32x4 *)(a.y + row * a.ld_y + c) = y;
+    const int there = row < a.n_row;
+    f32x4 y = { 0, 0, 0, 0 };
+    if (there) {
+        const f32x4 g = *(const DK_GLOBAL f32x4 *)(a.h + row * a.ld_h + c), u = *(const DK_GLOBAL f32x4 *)(a.h + row * a.ld_h + a.F + c);
+        DK_UNROLL
+        for (int j = 0; j < 4; j++)
+            y[j] = g[j] / (1.0f + dk_exp2(-DK_LOG2E * g[j])) * u[j];
+        *(DK_GLOBAL f32x4 *)(a.y + row * a.ld_y + c) = y;
+    }
+    if (a.q)
+        a8_put(y, there, a.q, a.ds, row * a.F + c);
 }
 
 /* A block a row, read twice: a running maximum and the sum beside it, then the result.  Rows whose length and place allow it go four numbers at a
@@ -118,39 +156,11 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void embed(struct embed_args a)
     }
 }
 
-/* Eight lanes a block of 32, four numbers each. */
+/* A thread four columns. */
 DK_BOUNDS(N_THREAD) DK_KERNEL void quantize_a8(struct quantize_args a)
 {
-    const int n8 = a.K / 4;
-    const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / n8;
-    const int c = (int)(i % n8) * 4;
+    const int n4 = a.K / 4;
+    const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / n4, c = i % n4 * 4;
     const int there = row < a.n_row;
-    const f32x4 x = there ? *(const DK_GLOBAL f32x4 *)(a.x + row * a.ld_x + c) : (f32x4){ 0, 0, 0, 0 };
-    float most = 0, nan = 0;
-    DK_UNROLL
-    for (int j = 0; j < 4; j++) {
-        most = dk_max(most, x[j] < 0 ? -x[j] : x[j]);
-        nan += x[j] * 0.0f;                        /* NaN for NaN and infinities */
-    }
-    most = dk_lanes_max(most, 8);
-    nan = dk_lanes_sum(nan, 8);
-    const int none = !(nan == 0) || most < 1e-30f;
-    const float d = none ? 0 : most / 127.0f, inverse = none ? 0 : 127.0f / most;
-    u32 word = 0;
-    float sum = 0;
-    DK_UNROLL
-    for (int j = 0; j < 4; j++) {
-        const int q = none ? 0 : (int)dk_rint(x[j] * inverse);
-        sum += (float)q;
-        word |= ((u32)q & 255) << (8 * j);
-    }
-    sum = dk_lanes_sum(sum, 8);
-    if (!there)
-        return;
-    *(DK_GLOBAL u32 *)(a.q + row * a.K + c) = word;
-    if (c % 32 == 0) {
-        DK_GLOBAL float *ds = a.ds + (row * (a.K / 32) + c / 32) * 2;
-        ds[0] = d + nan;
-        ds[1] = d * sum + nan;
-    }
+    a8_put(there ? *(const DK_GLOBAL f32x4 *)(a.x + row * a.ld_x + c) : (f32x4){ 0, 0, 0, 0 }, there, a.q, a.ds, row * a.K + c);
 }
