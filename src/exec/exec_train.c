@@ -1,11 +1,13 @@
 /* exec_train.c - the operations of a graph that was differentiated, on a device: forward, backward, sums of squares, AdamW.
  *
- * Products read weights as floats where they lie and round them on their way (compute BF16), by rows or columns: panels have no place here.
+ * Products of bf16 activations with weights of rows in multiples of 8 read bf16 copies of both, as they lie: the weights' are made once a step, that of dy before
+ * its products, with the sums of its columns; c is made of floats.  All others (and all with EXEC_SIMPLE) read floats where they lie and round them on their way.
  * Sums over tokens are those of gpu/kern/train_*.c: chunks of 64 tokens, or one chain; losses go 256 tokens at a time, as on the host.
  * Not here: slices, divided experts, dropout, adapters, softcap and sinks of attention, moments in bf16, other optimisers. */
 #include "exec/exec_op.h"
 
 #define LOSS_ROWS 256
+#define LOSS_ROWS_16 16384                   /* and at most 2^30 logits */
 static int64_t blocks(int64_t n) { return div_up(n, 256); }
 static bool is16(const struct exec_run *r, int id) { return id >= 0 && r->g->tensor[id].dtype == DT_BF16; }
 static int64_t cols(const struct exec_run *r, int id) { return tensor_cols(&r->g->tensor[id]); }
@@ -21,10 +23,24 @@ static int refuse(const struct exec *x, const struct graph *g, const struct node
     return ERR(err, UNSUPPORTED, "%s cannot train %s '%s' with %s", x->base.name, op_name(n->op), id >= 0 ? g->tensor[id].name : "", what);
 }
 
-/* ---- pack: nothing reads panels ---- */
+/* ---- pack: nothing reads panels, but rows of bf16 ---- */
 
-static int nothing(struct exec_run *r, const struct node *n, struct err *err) { return (void)r, (void)n, (void)err, 0; }
-static const struct exec_op op_pack = { NULL, NULL, nothing, NULL };
+bool exec_packs16(const struct exec *x, const struct graph *g, const struct tensor *w)
+{
+    return g->backward && (x->blas || x->most_call) && (w->kind == TENSOR_WEIGHT || w->kind == TENSOR_FROZEN) && w->rank == 2 && !w->n_part && w->packed[0] >= 0 &&
+           g->tensor[w->packed[0]].dtype == DT_BF16 && tensor_cols(w) % 8 == 0;
+}
+static int launch_adamw(struct exec_run *r, const struct tensor *w, const struct adamw_args *a, struct err *err)
+{
+    return exec_launch(r, GPU_adamw, div_up(a->K, 64), div_up(a->N, 32), w->rank == 3 ? w->shape[0].n : 1, a, err);
+}
+static int pack(struct exec_run *r, const struct node *n, struct err *err)
+{
+    const struct tensor *w = &r->g->tensor[n->in[1]];
+    const struct adamw_args a = { .w = exec_data(r, n->in[1]), .by_rows = exec_data(r, n->out[0]), .N = w->shape[0].n, .K = tensor_cols(w) };
+    return a.by_rows ? launch_adamw(r, w, &a, err) : 0;
+}
+static const struct exec_op op_pack = { NULL, NULL, pack, NULL };
 
 /* ---- embed ---- */
 
@@ -58,9 +74,44 @@ static int multiply(struct exec_run *r, enum dtype compute, const struct product
     return exec_launch(r, f32 ? GPU_product_f32 : GPU_product, div_up(p->N, tile), div_up(p->M, tile), 1, p, err);
 }
 /* y[M][N] = add + bias + x w^T;  dx[M][K] (+)= dy w;  dw[N][K] (+)= dy^T x. */
-struct layer { enum dtype compute; int64_t M, N, K; const void *x; bool x16; const float *w; };
+struct layer { enum dtype compute; int64_t M, N, K; const void *x; bool x16; const float *w; const void *w16; int64_t rows16; };
+static bool by16(const struct layer *l) { return l->w16 && l->x16; }
+
+static bool same_product(const struct gpu_product *p, const struct gpu_product *q)
+{
+    return p->a == q->a && p->b == q->b && p->c == q->c && p->c16 == q->c16 && p->bias == q->bias && p->add == q->add && p->work == q->work && p->M == q->M && p->N == q->N && p->K == q->K &&
+           p->ld_a == q->ld_a && p->a_cols == q->a_cols && p->b_cols == q->b_cols;
+}
+/* The products of a step are those of the last one, in the same order, while T is the same. */
+static int multiply16(struct exec_run *r, const struct gpu_product *p, struct err *err)
+{
+    struct exec *x = r->x;
+    if (x->blas) {
+        const struct gpu_blas_product b = { .a = p->a, .b = p->b, .c = p->c, .add = p->add, .bias = p->bias, .M = p->M, .N = p->N, .K = p->K, .ld_a = p->ld_a, .c32 = true, .a_cols = p->a_cols,
+                                            .b_cols = p->b_cols };
+        TRY(gpu_blas_run(x->blas, x->stream, &b, err));
+        return gpu_trace_mark(x->gpu, p->a_cols ? "vendor tn" : p->b_cols ? "vendor nn" : "vendor nt", err);
+    }
+    int i = x->next_call < x->n_call ? x->next_call : 0, n = 0;
+    while (n < x->n_call && !same_product(&x->call[i].p, p))
+        i = i + 1 < x->n_call ? i + 1 : 0, n++;
+    if (n == x->n_call) {
+        if (x->n_call == x->most_call) {                  /* the stream may still be at one of them */
+            TRY(gpu_wait(x->gpu, x->stream, err));
+            x->n_call = 0;
+        }
+        i = x->n_call;
+        x->call[i].p = *p;
+        TRY(gpu_product_call(x->gpu, x->stream, x->arena + x->maps_at + (size_t)i * GPU_MAPS_BYTES, p, &x->call[i].call, err));
+        x->n_call++;
+    }
+    x->next_call = i + 1;
+    return gpu_call_launch(x->gpu, x->stream, &x->call[i].call, err);
+}
 static int layer_forward(struct exec_run *r, const struct layer *l, const float *bias, const float *add, float *y, struct err *err)
 {
+    if (by16(l))
+        return multiply16(r, &(struct gpu_product){ .a = l->x, .b = l->w16, .c = y, .bias = bias, .add = add, .M = (int)l->M, .N = (int)l->N, .K = (int)l->K }, err);
     return multiply(r, l->compute, &(struct product_args){ .c = y, .a = l->x, .b = l->w, .bias = bias, .add = add, .ld_c = l->N, .ld_a = l->K, .ld_b = l->K, .M = (int)l->M, .N = (int)l->N,
                                                           .K = (int)l->K, .a16 = l->x16 }, err);
 }
@@ -75,40 +126,72 @@ static int layer_dw(struct exec_run *r, const struct layer *l, const float *dy, 
                                                           .K = (int)l->M, .a_cols = true, .b_cols = true, .b16 = l->x16 }, err);
 }
 
+/* The same from dy in bf16, dy[M][ld_dy]; work: of gpu_product_work(). */
+static int layer_dx16(struct exec_run *r, const struct layer *l, const void *dy, int64_t ld_dy, float *dx, bool add, struct err *err)
+{
+    return multiply16(r, &(struct gpu_product){ .a = dy, .b = l->w16, .c = dx, .add = add ? dx : NULL, .M = (int)l->M, .N = (int)l->K, .K = (int)ld_dy, .b_cols = true }, err);
+}
+static int layer_dw16(struct exec_run *r, const struct layer *l, const void *dy, int64_t ld_dy, float *dw, bool add, char *work, struct err *err)
+{
+    return multiply16(r, &(struct gpu_product){ .a = dy, .b = l->x, .c = dw, .add = add ? dw : NULL, .work = (float *)(void *)work, .M = (int)l->N, .N = (int)l->K, .K = (int)l->M, .ld_a = (int)ld_dy,
+                                                .a_cols = true, .b_cols = true }, err);
+}
+
 static int linear_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
     return g->tensor[n->in[1]].kind == TENSOR_MAPPED || g->tensor[n->in[1]].n_part ? refuse(x, g, n, "a weight in a file or in parts", err) : 0;
 }
 static size_t linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
-    (void)x;
-    return n->d_in[2] < 0 ? 0 : floats(div_up(tensor_rows(&g->tensor[n->d_out[0]], T, S), GPU_CHUNK) * g->tensor[n->in[1]].shape[0].n);
+    const struct tensor *w = &g->tensor[n->in[1]];
+    const bool back = n->pass == PASS_BACKWARD && !n->again;
+    const int64_t N = w->shape[0].n, M = back ? tensor_rows(&g->tensor[n->d_out[0]], T, S) : 0;
+    const size_t sums = back && n->d_in[2] >= 0 ? floats(div_up(M, GPU_CHUNK) * N) : 0;
+    return !back || !exec_packs16(x, g, w) ? sums : sums + exec_round((size_t)(M * N) * 2) + gpu_product_work((int)N, (int)w->shape[1].n, (int)M);
 }
 static struct layer layer_of(const struct exec_run *r, const struct node *n, int rows_of)
 {
     const struct tensor *w = &r->g->tensor[n->in[1]];
-    return (struct layer){ n->attr.compute, exec_count_rows(r, rows_of), w->shape[0].n, w->shape[1].n, exec_data(r, n->in[0]), is16(r, n->in[0]), exec_data(r, n->in[1]) };
+    return (struct layer){ n->attr.compute, exec_count_rows(r, rows_of), w->shape[0].n, w->shape[1].n, exec_data(r, n->in[0]), is16(r, n->in[0]), exec_data(r, n->in[1]),
+                           n->attr.compute == DT_BF16 ? exec_data(r, w->packed[0]) : NULL, exec_rows16(w) };
+}
+static struct layer linear_of(const struct exec_run *r, const struct node *n, int rows_of)
+{
+    struct layer l = layer_of(r, n, rows_of);
+    l.w16 = l.N % 8 ? NULL : l.w16;
+    return l;
 }
 static int linear(struct exec_run *r, const struct node *n, struct err *err)
 {
-    const struct layer l = layer_of(r, n, n->out[0]);
+    const struct layer l = linear_of(r, n, n->out[0]);
     return layer_forward(r, &l, exec_data(r, n->in[2]), exec_data(r, n->in[3]), exec_data(r, n->out[0]), err);
 }
 static int linear_back(struct exec_run *r, const struct node *n, struct err *err)
 {
-    const struct layer l = layer_of(r, n, n->d_out[0]);
+    const struct layer l = linear_of(r, n, n->d_out[0]);
     const float *dy = exec_data(r, n->d_out[0]);
-    if (n->d_in[0] >= 0)
-        TRY(layer_dx(r, &l, dy, exec_data(r, n->d_in[0]), adds(r, n, 0), err));
-    if (n->d_in[1] >= 0 && !r->step->no_weights)
-        TRY(layer_dw(r, &l, dy, exec_data(r, n->d_in[1]), adds(r, n, 1), err));
-    if (n->d_in[2] < 0)
-        return 0;
+    const bool sums = n->d_in[2] >= 0, weights = n->d_in[1] >= 0 && !r->step->no_weights;
     const int n_chunk = (int)div_up(l.M, GPU_CHUNK);
-    const struct col_sum_args c = { .partial = (float *)(void *)r->work, .x = dy, .ld_x = l.N, .n_row = (int)l.M, .C = (int)l.N };
-    const struct chunk_sum_args s = { .y = exec_data(r, n->d_in[2]), .partial = c.partial, .ld = l.N, .n_chunk = n_chunk, .C = (int)l.N, .add = adds(r, n, 2) };
-    TRY(exec_launch(r, GPU_col_sum, blocks(l.N), n_chunk, 1, &c, err));
-    return exec_launch(r, GPU_chunk_sum, blocks(l.N), 1, 1, &s, err);
+    float *const partial = (float *)(void *)r->work;
+    const struct col_sum_args c = { .partial = partial, .x = dy, .ld_x = l.N, .n_row = (int)l.M, .C = (int)l.N };
+    const struct chunk_sum_args s = { .y = exec_data(r, n->d_in[2]), .partial = partial, .ld = l.N, .n_chunk = n_chunk, .C = (int)l.N, .add = adds(r, n, 2) };
+    if (by16(&l)) {
+        char *dy16 = r->work + (sums ? floats(n_chunk * l.N) : 0), *rest = dy16 + exec_round((size_t)(l.M * l.N) * 2);
+        const struct train_pack_args p = { .y = (uint16_t *)(void *)dy16, .partial = sums ? partial : NULL, .x = dy, .ld_x = l.N, .n_row = (int)l.M, .C = (int)l.N };
+        TRY(exec_launch(r, GPU_train_pack, div_up(l.N, 1024), n_chunk, 1, &p, err));
+        if (n->d_in[0] >= 0)
+            TRY(layer_dx16(r, &l, dy16, l.N, exec_data(r, n->d_in[0]), adds(r, n, 0), err));
+        if (weights)
+            TRY(layer_dw16(r, &l, dy16, l.N, exec_data(r, n->d_in[1]), adds(r, n, 1), rest, err));
+    } else {
+        if (n->d_in[0] >= 0)
+            TRY(layer_dx(r, &l, dy, exec_data(r, n->d_in[0]), adds(r, n, 0), err));
+        if (weights)
+            TRY(layer_dw(r, &l, dy, exec_data(r, n->d_in[1]), adds(r, n, 1), err));
+        if (sums)
+            TRY(exec_launch(r, GPU_col_sum, blocks(l.N), n_chunk, 1, &c, err));
+    }
+    return sums ? exec_launch(r, GPU_chunk_sum, blocks(l.N), 1, 1, &s, err) : 0;
 }
 
 /* ---- norms ---- */
@@ -235,16 +318,46 @@ static int add_back(struct exec_run *r, const struct node *n, struct err *err) {
 
 /* ---- head and loss ---- */
 
+static int64_t loss_rows16(int64_t V) { return min_i64(LOSS_ROWS_16, (((int64_t)1 << 30) / V + 255) / 256 * 256); }
+/* Rows that work has room for: those of the largest step. */
+static int64_t g_rows(const struct exec_run *r) { return r->g->plan.T; }
 static size_t loss_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
-    (void)x, (void)S;
-    return floats(min_i64(T, LOSS_ROWS) * g->tensor[n->in[1]].shape[0].n);
+    (void)S;
+    const struct tensor *w = &g->tensor[n->in[1]];
+    const int64_t V = exec_rows16(w), C = tensor_cols(w), rows = min_i64(T, loss_rows16(V));
+    if (!exec_packs16(x, g, w))
+        return floats(min_i64(T, LOSS_ROWS) * w->shape[0].n);
+    return floats(rows * V) + exec_round((size_t)(rows * V) * 2) + gpu_product_work((int)w->shape[0].n, (int)C, (int)rows);
+}
+/* The same with logits of all rows of w16, those beyond V zeros, and their slopes in bf16. */
+static int loss16(struct exec_run *r, const struct node *n, struct layer l, bool grad, struct err *err)
+{
+    const int64_t T = r->step->T, V = l.N, most = min_i64(g_rows(r), loss_rows16(l.rows16));
+    float *logits = (float *)(void *)r->work;
+    char *slope = r->work + floats(most * l.rows16), *rest = slope + exec_round((size_t)(most * l.rows16) * 2);
+    const uint16_t *x = l.x;
+    for (int64_t t = 0; t < T; t += l.M) {
+        l.M = min_i64(T - t, most), l.x = x + t * l.K, l.N = l.rows16;
+        const struct ce_args c = { .x = logits, .y = grad ? (uint16_t *)(void *)slope : NULL, .target = (const int *)exec_data(r, n->in[2]) + t, .nll = (float *)exec_data(r, n->out[0]) + t,
+                                   .ld = l.rows16, .V = (int)V, .grad = grad, .scale = (float)r->step->loss_scale, .cap = (float)n->attr.cap };
+        TRY(layer_forward(r, &l, NULL, NULL, logits, err));
+        TRY(exec_launch(r, GPU_ce_train, l.M, 1, 1, &c, err));
+        l.N = V;
+        if (grad && n->d_in[0] >= 0)
+            TRY(layer_dx16(r, &l, slope, l.rows16, (float *)exec_data(r, n->d_in[0]) + t * l.K, false, err));
+        if (grad && n->d_in[1] >= 0 && !r->step->no_weights)
+            TRY(layer_dw16(r, &l, slope, l.rows16, exec_data(r, n->d_in[1]), t || adds(r, n, 1), rest, err));
+    }
+    return 0;
 }
 static int loss(struct exec_run *r, const struct node *n, bool grad, struct err *err)
 {
     if (r->step->token_scale)
         return ERR(err, UNSUPPORTED, "%s cannot weight each token by itself", r->x->base.name);
     struct layer l = layer_of(r, n, n->in[0]);
+    if (by16(&l))
+        return loss16(r, n, l, grad, err);
     float *logits = (float *)(void *)r->work;
     const int64_t T = r->step->T, size = l.x16 ? 2 : 4;
     const char *x = l.x;
@@ -326,7 +439,8 @@ static struct product_args groups(const struct exec_run *r, const struct node *n
 static struct layer experts_of(const struct exec_run *r, const struct node *n)
 {
     const struct tensor *w = &r->g->tensor[n->in[1]];
-    return (struct layer){ n->attr.compute, n_sorted(n, r->step->T), w->shape[1].n, w->shape[2].n, exec_data(r, n->in[0]), is16(r, n->in[0]), exec_data(r, n->in[1]) };
+    return (struct layer){ .compute = n->attr.compute, .M = n_sorted(n, r->step->T), .N = w->shape[1].n, .K = w->shape[2].n, .x = exec_data(r, n->in[0]), .x16 = is16(r, n->in[0]),
+                           .w = exec_data(r, n->in[1]) };
 }
 static int multiply_groups(struct exec_run *r, const struct node *n, const struct product_args *p, struct err *err)
 {
@@ -396,11 +510,11 @@ static int adamw(struct exec_run *r, const struct node *n, struct err *err)
 {
     const struct tensor *w = &r->g->tensor[n->in[1]];
     const struct adamw *p = &r->step->adamw;
-    const int64_t E = w->rank == 3 ? w->shape[0].n : 1, N = w->rank > 1 ? w->shape[w->rank - 2].n : 1, K = tensor_cols(w);
+    const int64_t N = w->rank > 1 ? w->shape[w->rank - 2].n : 1, K = tensor_cols(w);
     const int64_t k = w->rank == 1 ? w->shape[0].n : K;
-    const struct adamw_args a = { .w = exec_data(r, n->in[1]), .g = exec_data(r, n->in[0]), .m = exec_data(r, n->in[2]), .v = exec_data(r, n->in[3]), .N = N, .K = k, .lr = p->lr, .beta1 = p->beta1,
+    const struct adamw_args a = { .w = exec_data(r, n->in[1]), .g = exec_data(r, n->in[0]), .m = exec_data(r, n->in[2]), .v = exec_data(r, n->in[3]), .by_rows = exec_packs16(r->x, r->g, w) ? exec_data(r, w->packed[0]) : NULL, .N = N, .K = k, .lr = p->lr, .beta1 = p->beta1,
                                   .beta2 = p->beta2, .eps = p->eps, .wd = w->decay ? p->wd : 0, .correction1 = p->correction1, .correction2 = p->correction2, .grad_scale = p->grad_scale };
-    return exec_launch(r, GPU_adamw, div_up(k, 64), div_up(N, 32), E, &a, err);
+    return launch_adamw(r, w, &a, err);
 }
 
 const struct exec_op *exec_train_op(enum op op)

@@ -141,6 +141,12 @@ struct gemm_cdna3_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const void) 
 /* gemm_sm90, gemm_sm90_n128, gemm_sm90_e4m3.  Tensor maps in device memory (gpu/kern/gemm_sm90.c says of what); scale: fp8's, of the sums. */
 struct gemm_sm90_args { GLOBAL(const void) map_a; GLOBAL(const void) map_b; GLOBAL(const void) map_c; int M, N, K; float scale; };
 
+/* product_sm90_nt, _nn, _tn: training's products (gpu/kern/gemm_sm90.c).  c[M][N] floats, n_split of them one after the other (then without bias and add), or NULL: bf16 by map_c,
+ * without add; bias[N], add[M][N] (may be c) may be NULL.  N a multiple of 8. */
+struct product_sm90_args {
+    GLOBAL(const void) map_a; GLOBAL(const void) map_b; GLOBAL(const void) map_c; GLOBAL(float) c; GLOBAL(const float) bias; GLOBAL(const float) add; int M, N, K, n_split;
+};
+
 /* Prefill: o[token][head][D] bf16, lse[head][n_lse] (may be NULL); sequence b: queries q_start[b] .. q_start[b+1]-1, keys k_start likewise.
  * n_head a multiple of n_kv_head; ld_* multiples of 8.  sm90: tensor maps of q, k, v in device memory (gpu/kern/attn_sm90.c). */
 struct attn_sm90_args {
@@ -167,6 +173,11 @@ struct chunk_sum_args { GLOBAL(float) y; GLOBAL(const float) partial; long ld; i
 /* partial[chunk][C] = sums over GPU_CHUNK rows of x, rows ascending. */
 struct col_sum_args { GLOBAL(float) partial; GLOBAL(const float) x; long ld_x; int n_row, C; };
 
+/* y[row][C] = x[row][C] as bf16, and partial (may be NULL) as of col_sum.  C and ld_x multiples of 4.  Grid: ceil(C / 1024), chunks of GPU_CHUNK rows. */
+struct train_pack_args { GLOBAL(u16) y; GLOBAL(float) partial; GLOBAL(const float) x; long ld_x; int n_row, C; };
+/* c[i] = add[i] + bias[i % N] + (part[0][i] + part[1][i] + ..), n numbers each; add (may be c) and bias may be NULL.  N and n multiples of 4.  Grid: ceil(n / 1024). */
+struct split_sum_args { GLOBAL(float) c; GLOBAL(const float) part; GLOBAL(const float) add; GLOBAL(const float) bias; long n; int N, n_split; };
+
 /* kind: GPU_ACT_GELU .. GPU_ACT_SWIGLU_CLAMPED.  h[row][F or, gated, 2F]; scale[row] may be NULL; y float or bf16; dscale[row] (may be NULL) = sum of dy * y / scale. */
 struct act_train_args {
     GLOBAL(void) y; GLOBAL(const float) h; GLOBAL(const float) scale; GLOBAL(const float) dy; GLOBAL(float) dh; GLOBAL(float) dscale;
@@ -178,8 +189,9 @@ struct rope_turn_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; GLOBAL(con
 struct add_args { GLOBAL(float) y; GLOBAL(const float) a; GLOBAL(const float) b; long n; };
 /* dw[first + id[t]][C] += scale * dy[t], tokens ascending. */
 struct embed_back_args { GLOBAL(float) dw; GLOBAL(const float) dy; GLOBAL(const int) id; int n_row, C, first; float scale; };
-/* x[row][V]: logits, become (softmax - onehot) * scale by grad (* the slope of the cap, where cap > 0); nll[row]; target -1: 0.  token_scale[row] instead of scale, or NULL. */
-struct ce_args { GLOBAL(float) x; GLOBAL(const int) target; GLOBAL(float) nll; GLOBAL(const float) token_scale; long ld; int V, grad; float scale, cap; };
+/* x[row][V]: logits, become (softmax - onehot) * scale by grad (* the slope of the cap, where cap > 0); nll[row]; target -1: 0.  token_scale[row] instead of scale, or NULL.
+ * y (may be NULL): the slopes go there instead, as bf16, and zeros behind them up to ld. */
+struct ce_args { GLOBAL(float) x; GLOBAL(u16) y; GLOBAL(const int) target; GLOBAL(float) nll; GLOBAL(const float) token_scale; long ld; int V, grad; float scale, cap; };
 
 /* c[M][N] = (add ? add : 0) + (bias ? bias : 0) + sum over k of a(m,k) b(n,k); float, or bf16 operands.  By rows: a[row(m)][k] and b[n][k]; by columns: a[row(k)][m]
  * and b[row(k)][n]; floats are rounded to bf16 (product) or kept (product_f32).  c: float, or c16.  add may be c.

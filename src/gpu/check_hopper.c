@@ -107,6 +107,40 @@ static void product(struct job *j, int n_tile, bool bytes, int M, int N, int K)
     job_end(j, name);
 }
 
+/* Of training: operands by rows (0), b (1) or both (2) by columns; gap: numbers between a's rows then; c floats, with what is added, or bf16. */
+static void training(struct job *j, int cols, int M, int N, int K, int gap, bool add, bool bias, bool c16)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "M %d, N %d, K %d%s%s%s", M, N, K, add ? ", added" : "", bias ? ", bias" : "", c16 ? ", to bf16" : "");
+    const bool a_cols = cols == 2, b_cols = cols > 0;
+    const size_t m = (size_t)M, n = (size_t)N, k_all = (size_t)K, ld_a = a_cols ? m + (size_t)gap : k_all, n_a = a_cols ? k_all * ld_a : m * k_all, n_c = m * n, n_work = gpu_product_work(M, N, K);
+    float *a = job_host(j, n_a * 4), *b = job_host(j, n * k_all * 4), *want = job_host(j, n_c * 4), *old = job_floats(j, n_c), *more = job_floats(j, n), *got = c16 ? NULL : job_host(j, n_c * 4);
+    struct gpu_product p = { .a = operand(j, false, n_a, a), .b = operand(j, false, n * k_all, b), .bias = bias ? job_upload(j, more, n * 4) : NULL, .M = M, .N = N, .K = K,
+                             .ld_a = a_cols ? (int)ld_a : 0, .a_cols = a_cols, .b_cols = b_cols, .work = n_work ? job_device(j, n_work) : NULL };
+    if (c16)
+        p.c16 = poisoned(j, n_c);
+    else
+        p.c = job_upload(j, old, n_c * 4), p.add = add ? p.c : NULL;
+    void *maps = job_device(j, GPU_MAPS_BYTES);
+    struct gpu_call call = { 0 };
+    j->rc = j->rc ? j->rc : gpu_product_call(j->g, j->stream, maps, &p, &call, &j->err);
+    j->rc = j->rc ? j->rc : gpu_call_launch(j->g, j->stream, &call, &j->err);
+    const char *name = j->rc ? "product" : gpu_kernel_name(call.kernel);
+    if (c16)
+        got = fetched(j, p.c16, n_c);
+    else
+        job_download(j, got, p.c, n_c * 4);
+    for (size_t i = 0; i < m && !j->rc; i++)
+        for (size_t c = 0; c < n; c++) {
+            double s = (add ? (double)old[i * n + c] : 0) + (bias ? (double)more[c] : 0);
+            for (size_t k = 0; k < k_all; k++)
+                s += (double)a[a_cols ? k * ld_a + i : i * k_all + k] * (double)b[b_cols ? k * n + c : c * k_all + k];
+            want[i * n + c] = (float)s;
+        }
+    job_compare(j, name, got, want, n_c, c16 ? ROUNDED : fmax(1e-6, K * 0x1p-24 / 32));
+    job_end(j, name);
+}
+
 /* ---- attention ---- */
 
 struct lengths { int n, q[4], k[4]; };
@@ -194,6 +228,14 @@ void check_hopper(struct job *j)
         product(j, 128, false, sizes[i][0], sizes[i][1], sizes[i][2]);
         product(j, 256, true, sizes[i][0], sizes[i][1], sizes[i][2]);
     }
+    for (int cols = 0; cols < 3 && gpu_product_can(j->g); cols++) {
+        training(j, cols, 1, 8, 16, 7, true, true, false);
+        training(j, cols, 128, 256, 64, 0, false, false, false);
+        training(j, cols, 132, 264, cols == 2 ? 81 : 80, 4, true, false, false);
+        training(j, cols, 300, 264, 1040, 4, true, true, false);           /* by columns in two runs */
+        if (cols < 2)
+            training(j, cols, 129, 264, 80, 0, false, true, true);
+    }
     for (int sm80 = !sm90; sm80 < 2 && (gpu_has(j->g, GPU_attn_sm80_128) || gpu_has(j->g, GPU_attn_cdna3_128)); sm80++)
         for (int d = 64; d <= 128; d += 64)
             for (int causal = 0; causal < 2; causal++) {
@@ -231,6 +273,21 @@ static void time_product(struct job *j, bool bytes, int M, int N, int K)
     job_time(j, "time", gpu_kernel_name(call.kernel), launch, &call, 1, (double)(n_a + n_b) * (bytes ? 1 : 2) + (double)n_c * 2, 2.0 * M * N * K);
     job_end(j, "product");
 }
+/* A layer of GPT-2 124M, 16 x 1024 tokens: y, dx and dw of a weight of N x K. */
+static void time_training(struct job *j, int cols, int N, int K)
+{
+    const int T = 16384, M_ = cols == 2 ? N : T, N_ = cols ? K : N, K_ = cols == 0 ? K : cols == 1 ? N : T;
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "M %d, N %d, K %d", M_, N_, K_);
+    const size_t n_a = (size_t)M_ * (size_t)K_, n_b = (size_t)N_ * (size_t)K_, n_c = (size_t)M_ * (size_t)N_;
+    const struct gpu_product p = { .a = many(j, false, n_a), .b = many(j, false, n_b), .c = job_device(j, n_c * 4), .work = job_device(j, gpu_product_work(M_, N_, K_) + 16), .M = M_, .N = N_,
+                                   .K = K_, .a_cols = cols == 2, .b_cols = cols > 0 };
+    void *maps = job_device(j, GPU_MAPS_BYTES);
+    struct gpu_call call = { 0 };
+    j->rc = j->rc ? j->rc : gpu_product_call(j->g, j->stream, maps, &p, &call, &j->err);
+    job_time(j, "time", gpu_kernel_name(call.kernel), launch, &call, 1, (double)(n_a + n_b) * 2 + (double)n_c * 4, 2.0 * M_ * N_ * K_);
+    job_end(j, "product");
+}
 static void time_prefill(struct job *j, bool sm80, int d, int n_seq, int n_head, int n_kv_head, int n, bool causal)
 {
     job_begin(j);
@@ -258,6 +315,10 @@ void time_hopper(struct job *j)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && (sm90 || cdna3); i++)
         for (int bytes = 0; bytes < 2; bytes++)
             time_product(j, bytes, sizes[i][0], sizes[i][1], sizes[i][2]);
+    static const int layers[][2] = { { 2304, 768 }, { 768, 768 }, { 3072, 768 }, { 768, 3072 }, { 50304, 768 } };
+    for (size_t i = 0; i < sizeof layers / sizeof *layers && gpu_product_can(j->g); i++)
+        for (int cols = 0; cols < 3; cols++)
+            time_training(j, cols, layers[i][0], layers[i][1]);
     for (int sm80 = !sm90; sm80 < 2 && (cdna3 || gpu_has(j->g, GPU_attn_sm80_128)); sm80++)
         for (int d = 128; d >= 64; d -= 64)
             for (int causal = 0; causal < 2; causal++) {

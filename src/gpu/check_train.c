@@ -101,6 +101,43 @@ static void columns(struct job *j, int n_row, int C)
     job_end(j, "col_sum");
 }
 
+static void packed(struct job *j, int n_row, int C)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "rows %d of %d", n_row, C);
+    const int n_chunk = (int)ceil_div(n_row, GPU_CHUNK);
+    const size_t n = count(n_row, C);
+    float *x = job_floats(j, n), *y = rounded_copy(j, x, n), *want = job_host(j, (size_t)C * 4);
+    struct train_pack_args a = { .x = job_upload(j, x, n * 4), .y = job_device(j, n * 2), .partial = job_device(j, count(n_chunk, C) * 4), .ld_x = C, .n_row = n_row, .C = C };
+    struct chunk_sum_args s = { .y = job_device(j, (size_t)C * 4), .partial = a.partial, .ld = C, .n_chunk = n_chunk, .C = C };
+    job_launch(j, GPU_train_pack, ceil_div(C, 1024), n_chunk, 1, &a);
+    job_launch(j, GPU_chunk_sum, ceil_div(C, 256), 1, 1, &s);
+    if (!j->rc)
+        ref()->col_sum(n_row, C, x, C, want);
+    job_compare(j, "train_pack", got(j, a.y, n, true), y, n, 0);
+    job_compare(j, "train_pack sums", got(j, s.y, (size_t)C, false), want, (size_t)C, job_tolerance("col_sum"));
+    job_end(j, "train_pack");
+}
+static void runs(struct job *j, int M, int N, int n_split)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "%d runs of %d x %d", n_split, M, N);
+    const size_t n = count(M, N);
+    float *part = job_floats(j, n * (size_t)n_split), *c = job_floats(j, n), *bias = job_floats(j, (size_t)N);
+    struct split_sum_args a = { .c = job_upload(j, c, n * 4), .part = job_upload(j, part, n * (size_t)n_split * 4), .bias = job_upload(j, bias, (size_t)N * 4), .n = (long)n, .N = N,
+                                .n_split = n_split };
+    a.add = a.c;
+    job_launch(j, GPU_split_sum, ceil_div((long)n, 1024), 1, 1, &a);
+    for (size_t i = 0; i < n && !j->rc; i++) {
+        float s = part[i];
+        for (size_t k = 1; k < (size_t)n_split; k++)
+            s += part[k * n + i];
+        c[i] = s + bias[i % (size_t)N] + c[i];
+    }
+    job_compare(j, "split_sum", got(j, a.c, n, false), c, n, 1e-7);
+    job_end(j, "split_sum");
+}
+
 /* ---- activations, rotation, embedding, loss ---- */
 
 static void activation(struct job *j, int kind, int n_row, int F, bool scaled, bool y16)
@@ -181,19 +218,23 @@ static void embedding(struct job *j, int n_row, int V, int C, int n_id, float sc
     job_end(j, "embed_back");
 }
 
-static void loss(struct job *j, int n_row, int V, float cap, bool each, bool grad)
+/* to16: slopes go elsewhere as bf16, in rows that are longer. */
+static void loss(struct job *j, int n_row, int V, float cap, bool each, bool grad, bool to16)
 {
     job_begin(j);
-    snprintf(j->shape, sizeof j->shape, "rows %d of %d%s%s%s", n_row, V, cap > 0 ? ", capped" : "", each ? ", scales" : "", grad ? "" : ", loss alone");
-    const size_t n = count(n_row, V);
-    float *x = job_floats(j, n), *scale = job_floats(j, (size_t)n_row), *nll = job_host(j, (size_t)n_row * 4), *slope = job_host(j, n * 4);
+    snprintf(j->shape, sizeof j->shape, "rows %d of %d%s%s%s", n_row, V, cap > 0 ? ", capped" : "", each ? ", scales" : "", grad ? to16 ? ", to bf16" : "" : ", loss alone");
+    const int ld = to16 ? (V + 8) / 8 * 8 : V;
+    const size_t n = count(n_row, V), n_long = count(n_row, ld);
+    float *x = job_floats(j, n), *wide = job_host(j, n_long * 4), *scale = job_floats(j, (size_t)n_row), *nll = job_host(j, (size_t)n_row * 4), *slope = job_host(j, n * 4);
     int *target = job_host(j, (size_t)n_row * 4);
     for (int i = 0; target && i < n_row; i++)
         target[i] = i % 3 == 1 ? -1 : i * 7 % V;
     for (size_t i = 0; x && i < n; i++)
         x[i] *= 12;
-    struct ce_args a = { .x = job_upload(j, x, n * 4), .target = job_upload(j, target, (size_t)n_row * 4), .nll = job_device(j, (size_t)n_row * 4),
-                         .token_scale = each ? job_upload(j, scale, (size_t)n_row * 4) : NULL, .ld = V, .V = V, .grad = grad, .scale = 0.25f, .cap = cap };
+    for (int i = 0; wide && x && i < n_row; i++)
+        memcpy(wide + count(i, ld), x + count(i, V), (size_t)V * 4);
+    struct ce_args a = { .x = job_upload(j, wide, n_long * 4), .y = to16 ? job_upload(j, wide, n_long * 2) : NULL, .target = job_upload(j, target, (size_t)n_row * 4), .nll = job_device(j, (size_t)n_row * 4),
+                         .token_scale = each ? job_upload(j, scale, (size_t)n_row * 4) : NULL, .ld = ld, .V = V, .grad = grad, .scale = 0.25f, .cap = cap };
     job_launch(j, GPU_ce_train, n_row, 1, 1, &a);
     for (int i = 0; i < n_row && !j->rc; i++) {
         float *row = x + count(i, V);
@@ -203,7 +244,10 @@ static void loss(struct job *j, int n_row, int V, float cap, bool each, bool gra
         for (int c = 0; c < V && cap > 0 && grad; c++)
             row[c] *= slope[count(i, V) + (size_t)c];
     }
-    job_compare(j, "ce_train", got(j, a.x, n, false), x, n, job_tolerance("cross_entropy"));
+    for (int i = 0; wide && x && i < n_row; i++)
+        for (int c = 0; c < ld; c++)
+            wide[count(i, ld) + (size_t)c] = c < V ? x[count(i, V) + (size_t)c] : 0;
+    job_compare(j, "ce_train", to16 ? got(j, a.y, n_long, true) : got(j, a.x, n, false), to16 ? wide : x, to16 ? n_long : n, tolerance("cross_entropy", to16));
     job_compare(j, "ce_train nll", got(j, a.nll, (size_t)n_row, false), nll, (size_t)n_row, job_tolerance("cross_entropy"));
     job_end(j, "ce_train");
 }
@@ -497,16 +541,20 @@ void check_train(struct job *j, bool large)
     norm(j, 3, 2, 48, false, false, true);
     norm(j, 66, 1, 257, true, false, false);
     columns(j, 130, 257);
+    packed(j, 130, 260);
+    packed(j, 3, 1028);
+    runs(j, 9, 132, 3);
     for (int kind = 0; kind <= GPU_ACT_SWIGLU_CLAMPED; kind++)
         activation(j, kind, 3, kind % 2 ? 258 : 40, kind % 3 > 0, kind % 2);
     rotation(j, 3, 2, 80, 32, false, true);
     rotation(j, 5, 3, 64, 64, true, false);
     embedding(j, 300, 21, 8, 20, 1);
     embedding(j, 5, 4, 300, 4, 2.5f);
-    loss(j, 4, 1, 0, false, true);
-    loss(j, 5, 777, 0, true, true);
-    loss(j, 4, 300, 5, false, true);
-    loss(j, 3, 40, 0, false, false);
+    loss(j, 4, 1, 0, false, true, false);
+    loss(j, 4, 301, 5, true, true, true);
+    loss(j, 5, 777, 0, true, true, false);
+    loss(j, 4, 300, 5, false, true, false);
+    loss(j, 3, 40, 0, false, false, false);
     product(j, (struct product){ .M = 1, .N = 1, .K = 1 });
     product(j, (struct product){ .M = 130, .N = 129, .K = 72, .a16 = true, .b16 = true, .bias = true, .add = true });
     product(j, (struct product){ .M = 33, .N = 136, .K = 65, .a_cols = true, .b16 = true, .b_cols = true, .add = true });

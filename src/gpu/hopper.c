@@ -18,10 +18,14 @@ static int tensor_map(struct gpu *g, void *map, int type, const void *p, unsigne
     const int rc = api->tensor_map(map, type, n, (void *)(uintptr_t)p, size, stride, box, step, 0, 3, 3, 0);
     return rc ? ERR(err, UNSUPPORTED, "a tensor map of %llu x %llu: %s (%d)", (unsigned long long)size[0], (unsigned long long)size[n - 1], api->error_text(rc), rc) : 0;
 }
+static int map_gaps(struct gpu *g, void *map, const void *p, bool bytes, int n_row, int n_col, int ld, unsigned box_cols, unsigned box_rows, struct err *err)
+{
+    const uint64_t size[] = { (uint64_t)n_col, (uint64_t)n_row }, stride[] = { (uint64_t)ld * (bytes ? 1 : 2) };
+    return tensor_map(g, map, bytes ? U8 : BF16, p, 2, size, stride, (const unsigned[]){ box_cols, box_rows }, err);
+}
 static int map_rows(struct gpu *g, void *map, const void *p, bool bytes, int n_row, int n_col, unsigned box_cols, unsigned box_rows, struct err *err)
 {
-    const uint64_t size[] = { (uint64_t)n_col, (uint64_t)n_row }, stride[] = { (uint64_t)n_col * (bytes ? 1 : 2) };
-    return tensor_map(g, map, bytes ? U8 : BF16, p, 2, size, stride, (const unsigned[]){ box_cols, box_rows }, err);
+    return map_gaps(g, map, p, bytes, n_row, n_col, n_col, box_cols, box_rows, err);
 }
 /* [token][head][d] in boxes of 64 of d, one head, box_tokens. */
 static int map_heads(struct gpu *g, void *map, const void *p, int n_token, int n_head, int d, unsigned box_tokens, struct err *err)
@@ -30,7 +34,11 @@ static int map_heads(struct gpu *g, void *map, const void *p, int n_token, int n
     return tensor_map(g, map, BF16, p, 3, size, stride, (const unsigned[]){ 64, 1, box_tokens }, err);
 }
 
-int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err) { return gpu_launch(g, stream, c->kernel, c->gx, c->gy, c->gz, &c->args, err); }
+int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err)
+{
+    TRY(gpu_launch(g, stream, c->kernel, c->gx, c->gy, c->gz, &c->args, err));
+    return c->join_blocks ? gpu_launch(g, stream, GPU_split_sum, c->join_blocks, 1, 1, &c->join, err) : 0;
+}
 
 /* gfx942's: no tensor maps. */
 static int gemm_cdna3_call(struct gpu *g, const struct gpu_gemm *p, struct gpu_call *out, struct err *err)
@@ -66,6 +74,55 @@ int gpu_gemm_call(struct gpu *g, void *stream, void *maps, const struct gpu_gemm
     const long n_tile = ceil_div(p->M, 128) * ceil_div(p->N, narrow ? 128 : 256);
     *out = (struct gpu_call){ .kernel = kernel, .gx = n_tile < n_unit ? n_tile : n_unit, .gy = 1, .gz = 1 };
     out->args.gemm = (struct gemm_sm90_args){ .map_a = at, .map_b = at + 128, .map_c = at + 256, .M = p->M, .N = p->N, .K = p->K, .scale = p->scale };
+    return gpu_wait(g, stream, err);                       /* host goes out of use */
+}
+
+/* Runs of the k's: what 132 multiprocessors are done with first, each run more costing 3 % of a tile; of 8 blocks of k's at least.  A number of the sizes, not of the device. */
+static int splits(int M, int N, int K)
+{
+    const long n_tile = ceil_div(M, 128) * ceil_div(N, 256), n_k = ceil_div(K, 64);
+    int best = 1;
+    double least = (double)ceil_div(n_tile, 132);
+    for (int s = 2; s <= 16 && n_k / s >= 8; s++) {
+        const double cost = (double)ceil_div(n_tile * s, 132) * (1.0 / s + 0.03);
+        if (cost < least)
+            least = cost, best = s;
+    }
+    return best;
+}
+bool gpu_product_can(struct gpu *g) { return gpu_has(g, GPU_product_sm90_nt) && gpu_calls(g)->tensor_map; }
+size_t gpu_product_work(int M, int N, int K)
+{
+    const int n = splits(M, N, K);
+    return n > 1 ? (size_t)n * (size_t)M * (size_t)N * sizeof(float) : 0;
+}
+int gpu_product_call(struct gpu *g, void *stream, void *maps, const struct gpu_product *p, struct gpu_call *out, struct err *err)
+{
+    _Alignas(64) unsigned char host[GPU_MAPS_BYTES] = { 0 };
+    char *at = maps;
+    const enum gpu_kernel kernel = p->a_cols ? GPU_product_sm90_tn : p->b_cols ? GPU_product_sm90_nn : GPU_product_sm90_nt;
+    const int ld_a = !p->a_cols ? p->K : p->ld_a ? p->ld_a : p->M, n_split = p->a_cols ? splits(p->M, p->N, p->K) : 1;
+    if (!gpu_product_can(g))
+        return ERR(err, UNSUPPORTED, "no kernel %s for %s", gpu_kernel_name(kernel), gpu_facts(g)->arch);
+    if (p->M < 1 || p->N < 8 || p->N % 8 || p->K < 1 || ld_a % 8 || (!p->b_cols && p->K % 8) || (p->a_cols && !p->b_cols) || (p->c16 && (p->add || p->a_cols)))
+        return ERR(err, UNSUPPORTED, "a product of M %d, N %d, K %d%s%s, expected N and rows in multiples of 8, and columns of both operands where those of the first, without a sum to bf16",
+                   p->M, p->N, p->K, p->a_cols ? ", a by columns" : "", p->b_cols ? ", b by columns" : "");
+    if (p->a_cols)
+        TRY(map_gaps(g, host, p->a, false, p->K, p->M, ld_a, 64, 64, err));
+    else
+        TRY(map_rows(g, host, p->a, false, p->M, p->K, 64, 128, err));
+    TRY(p->b_cols ? map_rows(g, host + 128, p->b, false, p->K, p->N, 64, 64, err) : map_rows(g, host + 128, p->b, false, p->N, p->K, 64, 128, err));
+    if (p->c16)
+        TRY(map_rows(g, host + 256, p->c16, false, p->M, p->N, 64, 64, err));
+    TRY(gpu_put(g, stream, maps, host, sizeof host, err));
+    const long n_unit = ceil_div(p->M, 128) * ceil_div(p->N, 256) * n_split, n = (long)p->M * p->N;
+    *out = (struct gpu_call){ .kernel = kernel, .gx = n_unit < gpu_facts(g)->n_unit ? n_unit : gpu_facts(g)->n_unit, .gy = 1, .gz = 1 };
+    out->args.product = (struct product_sm90_args){ .map_a = at, .map_b = at + 128, .map_c = at + 256, .c = p->c16 ? NULL : n_split > 1 ? p->work : p->c, .bias = p->bias, .add = p->add,
+                                                    .M = p->M, .N = p->N, .K = p->K, .n_split = n_split };
+    if (n_split > 1) {
+        out->join = (struct split_sum_args){ .c = p->c, .part = p->work, .add = p->add, .bias = p->bias, .n = n, .N = p->N, .n_split = n_split };
+        out->join_blocks = ceil_div(n, 1024);
+    }
     return gpu_wait(g, stream, err);                       /* host goes out of use */
 }
 

@@ -102,6 +102,46 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void col_sum(struct col_sum_args a)
     a.partial[(long)dk_by() * a.C + c] = s;
 }
 
+/* A thread four columns of a chunk; eight rows are read before any is written. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void train_pack(struct train_pack_args a)
+{
+    const int c = (dk_bx() * N_THREAD + dk_tid()) * 4, first = dk_by() * GPU_CHUNK, end = first + GPU_CHUNK < a.n_row ? first + GPU_CHUNK : a.n_row;
+    if (c >= a.C)
+        return;
+    f32x4 s = { 0, 0, 0, 0 };
+    for (int row = first; row < end; row += 8) {
+        f32x4 v[8];
+        DK_UNROLL
+        for (int i = 0; i < 8; i++)
+            v[i] = *(const DK_GLOBAL f32x4 *)(a.x + (row + i < end ? row + i : end - 1) * a.ld_x + c);
+        DK_UNROLL
+        for (int i = 0; i < 8; i++) {
+            const u32x2 h = { dk_bf16_pair(v[i][0], v[i][1]), dk_bf16_pair(v[i][2], v[i][3]) };
+            if (row + i < end) {
+                s += v[i];
+                *(DK_GLOBAL u32x2 *)(a.y + (long)(row + i) * a.C + c) = h;
+            }
+        }
+    }
+    if (a.partial)
+        *(DK_GLOBAL f32x4 *)(a.partial + (long)dk_by() * a.C + c) = s;
+}
+
+DK_BOUNDS(N_THREAD) DK_KERNEL void split_sum(struct split_sum_args a)
+{
+    const long i = ((long)dk_bx() * N_THREAD + dk_tid()) * 4;
+    if (i >= a.n)
+        return;
+    f32x4 s = *(const DK_GLOBAL f32x4 *)(a.part + i);
+    for (int j = 1; j < a.n_split; j++)
+        s += *(const DK_GLOBAL f32x4 *)(a.part + j * a.n + i);
+    if (a.bias)
+        s += *(const DK_GLOBAL f32x4 *)(a.bias + i % a.N);
+    if (a.add)
+        s += *(const DK_GLOBAL f32x4 *)(a.add + i);
+    *(DK_GLOBAL f32x4 *)(a.c + i) = s;
+}
+
 /* ---- activations: a block a row ---- */
 
 DK_INLINE float rows_exp(float x) { return dk_exp2(x * DK_LOG2E); }
@@ -257,8 +297,11 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void ce_train(struct ce_args a)
     DK_SHARED(float, red, BLOCK_WAVES);
     const int row = dk_bx(), target = a.target[row];
     DK_GLOBAL float *x = a.x + row * a.ld;
+    DK_GLOBAL u16 *y = a.y ? a.y + row * a.ld : (DK_GLOBAL u16 *)0;
+    for (int i = (target < 0 ? 0 : a.V) + dk_tid(); y && a.grad && i < a.ld; i += N_THREAD)
+        y[i] = 0;
     if (target < 0) {
-        for (int i = dk_tid(); a.grad && i < a.V; i += N_THREAD)
+        for (int i = dk_tid(); !y && a.grad && i < a.V; i += N_THREAD)
             x[i] = 0;
         if (dk_tid() == 0)
             a.nll[row] = 0;
@@ -279,6 +322,10 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void ce_train(struct ce_args a)
     const float r = 1.0f / s, scale = a.token_scale ? a.token_scale[row] : a.scale;
     for (int i = dk_tid(); i < a.V; i += N_THREAD) {
         const float v = capped(x[i], a.cap), p = (rows_exp(v - most) * r - (i == target ? 1.0f : 0.0f)) * scale;
-        x[i] = a.cap > 0 ? p * (1.0f - v / a.cap * (v / a.cap)) : p;
+        const float d = a.cap > 0 ? p * (1.0f - v / a.cap * (v / a.cap)) : p;
+        if (y)
+            y[i] = (u16)dk_bf16(d);
+        else
+            x[i] = d;
     }
 }
