@@ -139,7 +139,8 @@ static void forget_plan(struct exec *x)
     mem_free(x->rows);
     mem_free(x->input);
     mem_free(x->call);
-    x->place = NULL, x->weight = NULL, x->rows = NULL, x->input = NULL, x->call = NULL;
+    mem_free(x->half);
+    x->place = NULL, x->weight = NULL, x->rows = NULL, x->input = NULL, x->call = NULL, x->half = NULL;
     x->n_rows = x->n_input = x->n_call = 0;
     x->tables = (struct exec_tables){ 0 };
 }
@@ -159,7 +160,7 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     for (int i = 0; i < g->n_tensor; i++)
         if (g->tensor[i].panels.n_segment)
             place_weight(&x->weight[i], &g->tensor[i], &at);
-    x->most_call = g->backward && x->by == EXEC_OWN && gpu_product_can(x->gpu) ? 6 * g->n_node : 0;
+    x->most_call = g->backward && x->by != EXEC_SIMPLE && gpu_product_can(x->gpu) ? 6 * g->n_node : 0;
     if (x->most_call && !(x->call = mem_alloc_array((size_t)x->most_call, sizeof *x->call)))
         return ERR(err, NOMEM, "no memory for %d products", x->most_call);
     x->maps_at = take(&at, (size_t)x->most_call * GPU_MAPS_BYTES);
@@ -168,6 +169,10 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     for (int i = 0; i < g->n_tensor; i++)
         if (exec_packs16(x, g, &g->tensor[i]))
             x->place[g->tensor[i].packed[0]] = take(&at, (size_t)(exec_rows16(&g->tensor[i]) * tensor_cols(&g->tensor[i])) * 2);
+    if (x->most_call && !(x->half = mem_alloc_array((size_t)g->n_tensor, sizeof *x->half)))
+        return ERR(err, NOMEM, "no memory for the forms of %d tensors", g->n_tensor);
+    for (int i = 0; x->half && i < g->n_tensor; i++)
+        x->half[i] = exec_may_be_half(x, g, i);
     weights = at;
     for (int k = 0; k < N_TENSOR_KIND; k++)
         if (k != TENSOR_PACKED && k != TENSOR_MAPPED && k != TENSOR_INPUT)

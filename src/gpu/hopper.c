@@ -27,10 +27,10 @@ static int map_rows(struct gpu *g, void *map, const void *p, bool bytes, int n_r
 {
     return map_gaps(g, map, p, bytes, n_row, n_col, n_col, box_cols, box_rows, err);
 }
-/* [token][head][d] in boxes of 64 of d, one head, box_tokens. */
-static int map_heads(struct gpu *g, void *map, const void *p, int n_token, int n_head, int d, unsigned box_tokens, struct err *err)
+/* [token][head][d], tokens ld apart, in boxes of 64 of d, one head, box_tokens. */
+static int map_heads(struct gpu *g, void *map, const void *p, int n_token, int n_head, int d, long ld, unsigned box_tokens, struct err *err)
 {
-    const uint64_t size[] = { (uint64_t)d, (uint64_t)n_head, (uint64_t)n_token }, stride[] = { (uint64_t)d * 2, (uint64_t)n_head * (uint64_t)d * 2 };
+    const uint64_t size[] = { (uint64_t)d, (uint64_t)n_head, (uint64_t)n_token }, stride[] = { (uint64_t)d * 2, (uint64_t)ld * 2 };
     return tensor_map(g, map, BF16, p, 3, size, stride, (const unsigned[]){ 64, 1, box_tokens }, err);
 }
 
@@ -132,6 +132,7 @@ int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_p
     char *at = maps;
     if ((p->d != 64 && p->d != 128) || p->n_kv_head < 1 || p->n_head % p->n_kv_head)
         return ERR(err, UNSUPPORTED, "heads of %d, %d of queries and %d of keys, expected heads of 64 or 128 and a multiple of the keys'", p->d, p->n_head, p->n_kv_head);
+    const long ld_q = p->ld_q ? p->ld_q : (long)p->n_head * p->d, ld_kv = p->ld_kv ? p->ld_kv : (long)p->n_kv_head * p->d;
     const bool cdna3 = gpu_has(g, GPU_attn_cdna3_128);
     const enum gpu_kernel best = p->d == 128 ? GPU_attn_sm90_128 : GPU_attn_sm90_64, mma = p->d == 128 ? GPU_attn_sm80_128 : GPU_attn_sm80_64;
     const enum gpu_kernel plain = !cdna3 ? mma : p->d == 128 ? GPU_attn_cdna3_128 : GPU_attn_cdna3_64;
@@ -145,17 +146,37 @@ int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_p
         out->gy = out->gx, out->gx = p->n_head;
     if (!sm90) {
         out->args.sm80 = (struct attn_sm80_args){ .o = p->o, .lse = p->lse, .q = p->q, .k = p->k, .v = p->v, .q_start = p->q_start, .k_start = p->k_start,
-                                                  .ld_o = (long)p->n_head * p->d, .ld_q = (long)p->n_head * p->d, .ld_kv = (long)p->n_kv_head * p->d, .n_head = p->n_head,
+                                                  .ld_o = (long)p->n_head * p->d, .ld_q = ld_q, .ld_kv = ld_kv, .n_head = p->n_head,
                                                   .n_kv_head = p->n_kv_head, .n_lse = p->n_q, .causal = p->causal, .scale = p->scale };
         return 0;
     }
     const unsigned n_key = p->d == 128 ? ATTN_SM90_128_KEYS : ATTN_SM90_64_KEYS;
-    TRY(map_heads(g, host, p->q, p->n_q, p->n_head, p->d, (unsigned)n_query, err));
-    TRY(map_heads(g, host + 128, p->k, p->n_k, p->n_kv_head, p->d, n_key, err));
-    TRY(map_heads(g, host + 256, p->v, p->n_k, p->n_kv_head, p->d, n_key, err));
+    TRY(map_heads(g, host, p->q, p->n_q, p->n_head, p->d, ld_q, (unsigned)n_query, err));
+    TRY(map_heads(g, host + 128, p->k, p->n_k, p->n_kv_head, p->d, ld_kv, n_key, err));
+    TRY(map_heads(g, host + 256, p->v, p->n_k, p->n_kv_head, p->d, ld_kv, n_key, err));
     TRY(gpu_put(g, stream, maps, host, sizeof host, err));
     out->args.sm90 = (struct attn_sm90_args){ .o = p->o, .lse = p->lse, .map_q = at, .map_k = at + 128, .map_v = at + 256, .q_start = p->q_start, .k_start = p->k_start,
                                               .ld_o = (long)p->n_head * p->d, .n_head = p->n_head, .n_kv_head = p->n_kv_head, .n_lse = p->n_q, .causal = p->causal,
                                               .scale = p->scale };
+    return gpu_wait(g, stream, err);
+}
+
+bool gpu_attn_back_can(struct gpu *g) { return gpu_has(g, GPU_attn_back_sm90_dq) && gpu_calls(g)->tensor_map; }
+int gpu_attn_back_call(struct gpu *g, void *stream, void *maps, const struct gpu_attn_back *p, struct gpu_call out[2], struct err *err)
+{
+    _Alignas(64) unsigned char host[GPU_MAPS_BYTES] = { 0 };
+    char *at = maps;
+    const int heads = p->n_head + 2 * p->n_kv_head;
+    if (!gpu_attn_back_can(g))
+        return ERR(err, UNSUPPORTED, "no kernel %s for %s", gpu_kernel_name(GPU_attn_back_sm90_dq), gpu_facts(g)->arch);
+    if (p->n_row < 1 || p->n_kv_head < 1 || p->n_head % p->n_kv_head)
+        return ERR(err, UNSUPPORTED, "%d rows, %d heads of queries and %d of keys, expected some rows and a multiple of the keys'", p->n_row, p->n_head, p->n_kv_head);
+    TRY(map_heads(g, host, p->qkv, p->n_row, heads, 64, (long)heads * 64, 64, err));
+    TRY(map_heads(g, host + 128, p->d_o, p->n_row, p->n_head, 64, (long)p->n_head * 64, 64, err));
+    TRY(gpu_put(g, stream, maps, host, sizeof host, err));
+    const struct attn_back_args a = { .map_qkv = at, .map_do = at + 128, .lse = p->lse, .delta = p->delta, .dqkv = p->dqkv, .d16 = p->d16, .start = p->start, .n_row = p->n_row,
+                                      .n_head = p->n_head, .n_kv_head = p->n_kv_head, .causal = p->causal, .scale = p->scale };
+    out[0] = (struct gpu_call){ .kernel = GPU_attn_back_sm90_dq, .gx = ceil_div(p->longest, ATTN_BACK_QUERIES), .gy = p->n_head, .gz = p->n_seq, .args = { .back = a } };
+    out[1] = (struct gpu_call){ .kernel = GPU_attn_back_sm90_dkv, .gx = ceil_div(p->longest, ATTN_BACK_KEYS), .gy = p->n_kv_head, .gz = p->n_seq, .args = { .back = a } };
     return gpu_wait(g, stream, err);
 }

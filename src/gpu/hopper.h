@@ -16,7 +16,7 @@ struct gpu_call {
     enum gpu_kernel kernel;
     long gx, gy, gz, join_blocks;                 /* join_blocks > 0: split_sum follows */
     struct split_sum_args join;
-    union { struct gemm_sm90_args gemm; struct product_sm90_args product; struct attn_sm90_args sm90; struct attn_sm80_args sm80; struct gemm_cdna3_args cdna3; } args;
+    union { struct gemm_sm90_args gemm; struct product_sm90_args product; struct attn_back_args back; struct attn_sm90_args sm90; struct attn_sm80_args sm80; struct gemm_cdna3_args cdna3; } args;
 };
 int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err);
 
@@ -45,6 +45,22 @@ struct gpu_prefill {
     int n_seq, longest, n_q, n_k, n_head, n_kv_head, d;
     bool causal, sm80;
     float scale;
+    long ld_q, ld_kv;                             /* from token to token, multiples of 8; 0: n_head * d, n_kv_head * d */
 };
 int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_prefill *p, struct gpu_call *out, struct err *err);
+
+/* Its backward pass, of Hopper alone and heads of 64: qkv[n_row][n_head + 2 n_kv_head][64] and d_o[n_row][n_head][64] bf16, lse and delta (GPU_attn_delta)[n_head][n_row]; sequence s is
+ * rows start[s] .. start[s+1]-1.  dqkv like qkv, floats, or d16, bf16.  Two calls, by queries and by keys, in any order. */
+struct gpu_attn_back {
+    const void *qkv, *d_o;
+    const float *lse, *delta;
+    float *dqkv;
+    void *d16;
+    const int *start;
+    int n_seq, longest, n_row, n_head, n_kv_head;
+    bool causal;
+    float scale;
+};
+bool gpu_attn_back_can(struct gpu *g);
+int gpu_attn_back_call(struct gpu *g, void *stream, void *maps, const struct gpu_attn_back *p, struct gpu_call out[2], struct err *err);
 #endif

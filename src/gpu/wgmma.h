@@ -172,6 +172,10 @@ DK_INLINE void wgmma_bf16_n128(float *d, u64 a, u64 b, int add)
 {
     __asm__ volatile(WG_FOUR("m64n128k16.f32.bf16.bf16", WG_R64, "%64", "%65", "%66", ", 0, 0") : WG_F64(d) : "l"(a), "l"(b), "r"(add) : "memory");
 }
+DK_INLINE void wgmma_bf16_n64(float *d, u64 a, u64 b, int add)
+{
+    __asm__ volatile(WG_FOUR("m64n64k16.f32.bf16.bf16", WG_R32, "%32", "%33", "%34", ", 0, 0") : WG_F32(d, 0) : "l"(a), "l"(b), "r"(add) : "memory");
+}
 /* d[64][n] += A B over 16 of k: A in registers, B MN-major in shared memory. */
 DK_INLINE void wgmma_bf16_n128_reg(float *d, u32 a0, u32 a1, u32 a2, u32 a3, u64 b)
 {
@@ -189,6 +193,7 @@ DK_INLINE void wgmma_done_64(float *d) { __asm__ volatile(WG_WAIT(0) : WG_F64(d)
 DK_INLINE void wgmma_done_32(float *d) { __asm__ volatile(WG_WAIT(0) : WG_F32(d, 0) : : "memory"); }
 /* All but the latest group; d is of those waited for. */
 DK_INLINE void wgmma_but_one_64(float *d) { __asm__ volatile(WG_WAIT(1) : WG_F64(d) : : "memory"); }
+DK_INLINE void wgmma_but_one_32(float *d) { __asm__ volatile(WG_WAIT(1) : WG_F32(d, 0) : : "memory"); }
 DK_INLINE void wgmma_but_one_88(float *d) { __asm__ volatile(WG_WAIT(1) : WG_F88(d) : : "memory"); }
 DK_INLINE void wgmma_done_88(float *d) { __asm__ volatile(WG_WAIT(0) : WG_F88(d) : : "memory"); }
 #endif

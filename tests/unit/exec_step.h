@@ -18,7 +18,9 @@ static int id_of(int id)
     return id;
 }
 
-enum { V = 50, C = 32, H = 2, G = 1, D = 16, F = 40, T = 70, S = 2, E = 4, K = 2 };
+enum { V = 50, C = 32, H = 2, G = 1, F = 40, T = 70, S = 2, E = 4, K = 2 };
+static int D = 16;                       /* of a head */
+static bool turned = true;               /* by RoPE */
 static const int32_t starts[S + 1] = { 0, 41, T };
 
 static int weight(struct graph *g, struct shape s, const char *name, bool decay)
@@ -53,7 +55,7 @@ static struct graph *decoder(enum recompute recompute, bool moe)
 {
     struct graph *g = graph_new();
     assert_non_null(g);
-    const struct attr a = { .compute = DT_BF16, .n_head = H, .n_kv_head = G, .d_head = D, .d_rot = D, .scale = 0.25 };
+    const struct attr a = { .compute = DT_BF16, .n_head = H, .n_kv_head = G, .d_head = D, .d_rot = D, .scale = 1 / sqrt(D) };
     const int ids = ID(graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, &err, "ids")), pos = ID(graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, &err, "pos")),
               target = ID(graph_tensor(g, TENSOR_INPUT, DT_I32, VEC_T, &err, "target")), table = ID(graph_tensor(g, TENSOR_CONST, DT_F32, MAT(T, D), &err, "table"));
     const int e = weight(g, MAT(V, C), "embed", true), n1 = weight(g, VEC(C), "norm1", false), n2 = weight(g, VEC(C), "norm2", false), b2 = weight(g, VEC(C), "bias2", false),
@@ -62,7 +64,8 @@ static struct graph *decoder(enum recompute recompute, bool moe)
     int x = ID(graph_embed(g, ids, e, 1, 0, &err));
     const int n = ID(graph_norm(g, OP_rmsnorm, x, n1, -1, 1e-5, DT_BF16, "x1", &err));
     int qkv = ID(graph_linear(g, n, qkv_w, qkv_b, -1, DT_BF16, "qkv_out", &err));
-    qkv = ID(graph_rope(g, qkv, pos, table, &a, &err));
+    if (turned)
+        qkv = ID(graph_rope(g, qkv, pos, table, &a, &err));
     const int o = ID(graph_attention(g, qkv, -1, -1, -1, &a, DT_BF16, "attn", &err));
     x = ID(graph_linear(g, o, o_w, -1, x, DT_BF16, "stream1", &err));
     const int m = ID(graph_norm(g, OP_layernorm, x, n2, b2, 1e-5, DT_BF16, "x2", &err));

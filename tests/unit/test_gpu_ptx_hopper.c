@@ -8,7 +8,7 @@ static void they_give_what_sums_in_double_give(void **state)
     _Static_assert(sizeof(struct ptx_map) <= 128, "a map's size in the driver");
     struct gpu *g = open_hopper();
     assert_int_equal(gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL), 0);
-    assert_true(rows_seen >= 74);
+    assert_true(rows_seen >= 82);
     assert_int_equal(ptx_bad, 0);
     gpu_close(g);
     assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
@@ -60,6 +60,7 @@ static void a_wrong_place_gives_a_wrong_result(void **state)
     assert_true(found("gemm_sm90", "gemm_sm90", ", 49152, ", ", 32768, ", 0));                            /* stages that overlap */
     assert_true(found("product_sm90_nn", "product_sm90_nn", ", 1, 1, 0, 1;", ", 1, 1, 0, 0;", 1) & BY_RESULT);   /* by rows what lies by columns */
     assert_true(found("attn_sm90_64", "attn_sm90_64", ", 1, 31, -1", ", 4, 31, -1", 0) & BY_RESULT);      /* a wrong lane */
+    assert_true(found("attn_back_sm90_dkv", "attn_back_sm90", ", q, 1, 1, 1;", ", q, 1, 1, 0;", 1) & BY_RESULT);
     assert_true(found("attn_sm80_128", "attn_sm80", ".trans.shared", ".shared", 3) & BY_RESULT);
     ptx_release();
 }
