@@ -164,8 +164,8 @@ endif
 endif
 $B/tests/unit/test_gpu_simt.o $B/tests/unit/test_gpu_cdna3.o $B/tests/unit/test_gpu_moe.o $B/tests/unit/test_gpu_train.o: CPPFLAGS += -Wno-psabi
 # A library that stands in for cuBLASLt and hipBLASLt.
-$B/tests/unit/test_gpu_blaslt.o $B/tests/fault/test_gpu_blaslt_fault.o: CPPFLAGS += -DBUILD_DIR='"$(abspath $B)"'
-$B/unit/test_gpu_blaslt $B/fault/test_gpu_blaslt_fault: | $B/tests/mock_blaslt.so
+$B/tests/unit/test_gpu_blaslt.o $B/tests/unit/test_exec_train.o $B/tests/fault/test_gpu_blaslt_fault.o: CPPFLAGS += -DBUILD_DIR='"$(abspath $B)"'
+$B/unit/test_gpu_blaslt $B/unit/test_exec_train $B/fault/test_gpu_blaslt_fault: | $B/tests/mock_blaslt.so
 $B/tests/mock_blaslt.so: tests/emu/mock_blaslt.c tests/emu/mock_blaslt.h
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fvisibility=default -shared -fPIC -o $@ $<

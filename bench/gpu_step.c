@@ -4,6 +4,7 @@
  *     layers=12 width=768 heads=12 context=1024 batch=16 vocab=50257    the model (124M), and sequences of a step; all tokens are random, the same in every step
  *     steps=10 warm=2       steps that are timed, and before them
  *     peak=989              TFLOP/s of what share is said: an H100's bf16
+ *     products=0            0: own kernels, 1: the simple ones of all devices, 2: the vendor's library (cuBLASLt: LATHE_CUBLASLT_LIB names it)
  *     trace=1               where time goes, of one step after the others (its events cost some time of their own)
  *
  * Counted as 6 N + 6 L C T operations a token (causal attention, N all parameters), and, as some do, with 12 L C T.
@@ -31,10 +32,10 @@ static double now(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-enum { LAYERS, WIDTH, HEADS, CONTEXT, BATCH, VOCAB, STEPS, WARM, PEAK, TRACE, N_OPTION };
+enum { LAYERS, WIDTH, HEADS, CONTEXT, BATCH, VOCAB, STEPS, WARM, PEAK, PRODUCTS, TRACE, N_OPTION };
 static struct option { const char *name; long value, max; } option[] = {
     { "layers", 12, 200 }, { "width", 768, 1 << 16 }, { "heads", 12, 512 }, { "context", 1024, 1 << 20 }, { "batch", 16, 1 << 16 },
-    { "vocab", 50257, 1 << 20 }, { "steps", 10, 10000 }, { "warm", 2, 1000 }, { "peak", 989, 1 << 20 }, { "trace", 0, 1 },
+    { "vocab", 50257, 1 << 20 }, { "steps", 10, 10000 }, { "warm", 2, 1000 }, { "peak", 989, 1 << 20 }, { "products", 0, 2 }, { "trace", 0, 1 },
 };
 static int of(int i) { return (int)option[i].value; }
 static void read_option(const char *arg)
@@ -179,6 +180,8 @@ int main(int argc, char **argv)
     const struct gpu_facts *f = gpu_facts(gpu);
     printf("# %s, %s, %d multiprocessors, %s driver %d\n", f->name, f->arch, f->n_unit, f->driver, f->driver_version);
     checked(exec_open_gpu(&d, gpu, &err));
+    checked(exec_products(d, (enum exec_by)of(PRODUCTS), NULL, &err));
+    printf("# products: %s\n", exec_products_name(d));
     checked(pool_new(&pool, 1, &err));
     g = graph_new();
     int32_t *start = malloc(sizeof *start * ((size_t)S + 1));

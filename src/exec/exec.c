@@ -138,8 +138,10 @@ static void forget_plan(struct exec *x)
     mem_free(x->weight);
     mem_free(x->rows);
     mem_free(x->input);
-    x->place = NULL, x->weight = NULL, x->rows = NULL, x->input = NULL;
-    x->n_rows = x->n_input = 0;
+    mem_free(x->call);
+    mem_free(x->half);
+    x->place = NULL, x->weight = NULL, x->rows = NULL, x->input = NULL, x->call = NULL, x->half = NULL;
+    x->n_rows = x->n_input = x->n_call = 0;
     x->tables = (struct exec_tables){ 0 };
 }
 
@@ -158,14 +160,27 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     for (int i = 0; i < g->n_tensor; i++)
         if (g->tensor[i].panels.n_segment)
             place_weight(&x->weight[i], &g->tensor[i], &at);
+    x->most_call = g->backward && x->by != EXEC_SIMPLE && gpu_product_can(x->gpu) ? 6 * g->n_node : 0;
+    if (x->most_call && !(x->call = mem_alloc_array((size_t)x->most_call, sizeof *x->call)))
+        return ERR(err, NOMEM, "no memory for %d products", x->most_call);
+    x->maps_at = take(&at, (size_t)x->most_call * GPU_MAPS_BYTES);
+    for (int i = 0; i < g->n_tensor; i++)
+        x->place[i] = EXEC_NOWHERE;
+    for (int i = 0; i < g->n_tensor; i++)
+        if (exec_packs16(x, g, &g->tensor[i]))
+            x->place[g->tensor[i].packed[0]] = take(&at, (size_t)(exec_rows16(&g->tensor[i]) * tensor_cols(&g->tensor[i])) * 2);
+    if (x->most_call && !(x->half = mem_alloc_array((size_t)g->n_tensor, sizeof *x->half)))
+        return ERR(err, NOMEM, "no memory for the forms of %d tensors", g->n_tensor);
+    for (int i = 0; x->half && i < g->n_tensor; i++)
+        x->half[i] = exec_may_be_half(x, g, i);
     weights = at;
     for (int k = 0; k < N_TENSOR_KIND; k++)
         if (k != TENSOR_PACKED && k != TENSOR_MAPPED && k != TENSOR_INPUT)
             x->kind_at[k] = take(&at, g->plan.bytes[k]);
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        const bool none = t->kind == TENSOR_PACKED || t->kind == TENSOR_MAPPED || (t->kind == TENSOR_ACT && t->first < 0);
-        x->place[i] = none ? EXEC_NOWHERE : x->kind_at[t->kind] + t->offset;
+        if (t->kind != TENSOR_PACKED && t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0))
+            x->place[i] = x->kind_at[t->kind] + t->offset;
     }
     for (int i = 0; i < g->n_node; i++) {
         const struct exec_op *op = op_of(g, g->node[i].op);
@@ -412,13 +427,31 @@ static int copy_page(struct graph_device *d, const struct graph *g, int from, in
 static int host_alloc(struct graph_device *d, void **p, size_t n, struct err *err) { return gpu_host_alloc(exec_of(d)->gpu, p, n, err); }
 static void host_free(struct graph_device *d, void *p) { gpu_host_free(exec_of(d)->gpu, p); }
 
+int exec_products(struct graph_device *d, enum exec_by by, const char *choices, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    assert(!x->place && !x->blas);
+    if (by == EXEC_VENDOR)
+        TRY(gpu_blas_open(&x->blas, x->gpu, choices, err));
+    x->by = by;
+    return 0;
+}
+const char *exec_products_name(const struct graph_device *d)
+{
+    const struct exec *x = (const struct exec *)(const void *)d;
+    return x->blas ? gpu_blas_name(x->blas) : x->by == EXEC_OWN && gpu_product_can(x->gpu) ? "own" : "simple";
+}
 void *exec_stream(struct graph_device *d) { return exec_of(d)->stream; }
 
 static void exec_free(struct graph_device *d)
 {
     struct exec *x = exec_of(d);
+    struct err err;
     for (int i = 0; i < x->n_graph; i++)
         gpu_graph_free(x->gpu, &x->graph[i].graph);
+    if (x->blas && gpu_blas_save(x->blas, &err))
+        log_warn("%s", err.msg);
+    gpu_blas_close(x->blas);
     gpu_event_free(x->gpu, x->sent);
     gpu_host_free(x->gpu, x->step);
     gpu_free(x->gpu, x->arena);

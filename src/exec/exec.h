@@ -18,6 +18,15 @@ struct gpu;
 int exec_open(struct graph_device **out, const char *device, struct err *err);
 /* The same on a device that is open already; it is closed with it, also when this fails. */
 int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err);
+/* By whose kernels products of a graph that learns are made, of weights whose rows are multiples of 8 and of activations that are bf16.  Said before graph_plan().
+ *   EXEC_OWN      Hopper's own (gpu/hopper.h); elsewhere, and of other products, those of EXEC_SIMPLE.  The default
+ *   EXEC_SIMPLE   gpu/kern/train_product.c: slow, and the same on all devices
+ *   EXEC_VENDOR   cuBLASLt or hipBLASLt (gpu/blaslt.h), with choices as its file of algorithms, or NULL: bits depend on T and on the library.  ERR_NOTFOUND where it is not there
+ * With the first and the last weights have a copy in bf16 on the device, which PASS_PREPARE and PASS_UPDATE make. */
+enum exec_by { EXEC_OWN, EXEC_SIMPLE, EXEC_VENDOR };
+int exec_products(struct graph_device *d, enum exec_by by, const char *choices, struct err *err);
+/* "own", "simple", or gpu_blas_name(). */
+const char *exec_products_name(const struct graph_device *d);
 /* Where its work goes, for who traces launches (gpu/dev.h): each is of the tensor that its operation makes, or of the weight. */
 void *exec_stream(struct graph_device *d);
 #endif

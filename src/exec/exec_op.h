@@ -5,7 +5,8 @@
 #define EXEC_EXEC_OP_H
 #include "exec/exec.h"
 #include "gpu/args.h"
-#include "gpu/dev.h"
+#include "gpu/blaslt.h"
+#include "gpu/hopper.h"
 #include "nn/op.h"
 
 #define EXEC_NOWHERE SIZE_MAX
@@ -30,6 +31,10 @@ struct exec_rows { int node, w; size_t at; };              /* rows of an embeddi
 struct exec_shape { enum pass pass; int T, S, n_range; };
 struct exec_graph { struct exec_shape shape; struct gpu_graph graph; uint64_t used; };
 
+/* A call of training that was made before: its tensor maps lie in the arena.  key: all that it is made of. */
+struct exec_key { const void *p[8]; long n[8]; };
+struct exec_call { struct exec_key key; struct gpu_call call[2]; };
+
 struct exec {
     struct graph_device base;
     struct gpu *gpu;
@@ -47,6 +52,11 @@ struct exec {
     bool sending;
     struct exec_graph graph[EXEC_GRAPHS]; int n_graph; uint64_t n_run;
     struct exec_shape last[N_PASS]; bool ran[N_PASS];
+    enum exec_by by;
+    struct gpu_blas *blas;                                       /* EXEC_VENDOR */
+    struct exec_call *call; int n_call, most_call, next_call;    /* next_call: which comes next if the step is like the last */
+    size_t maps_at;
+    bool *half;                                                  /* [n_tensor]: floats of the graph that lie in bf16 here, in the first half of their room; NULL: none */
 };
 
 struct exec_run {
@@ -73,6 +83,11 @@ struct exec_op {
 #define X(name) extern const struct exec_op exec_op_##name;
 EXEC_OPS(X)
 #undef X
+/* Of a weight: does its graph have products by bf16 rows of it, made once a step (exec_train.c)?  They lie where its packed[0] is, exec_rows16() of them, those beyond its own zeros. */
+bool exec_packs16(const struct exec *x, const struct graph *g, const struct tensor *w);
+static inline int64_t exec_rows16(const struct tensor *w) { return (w->shape[0].n + 63) / 64 * 64; }
+/* May this activation lie in bf16, by all that make and read it? */
+bool exec_may_be_half(const struct exec *x, const struct graph *g, int id);
 /* Of a graph that was differentiated (exec_train.c); NULL: none. */
 const struct exec_op *exec_train_op(enum op op);
 

@@ -142,6 +142,12 @@ struct gemm_cdna3_args { GLOBAL(u16) c16; GLOBAL(float) c32; GLOBAL(const void) 
 /* gemm_sm90, gemm_sm90_n128, gemm_sm90_e4m3.  Tensor maps in device memory (gpu/kern/gemm_sm90.c says of what); scale: fp8's, of the sums. */
 struct gemm_sm90_args { GLOBAL(const void) map_a; GLOBAL(const void) map_b; GLOBAL(const void) map_c; int M, N, K; float scale; };
 
+/* product_sm90_nt, _nn, _tn: training's products (gpu/kern/gemm_sm90.c).  c[M][N] floats, n_split of them one after the other (then without bias and add), or NULL: bf16 by map_c,
+ * without add; bias[N], add[M][N] (may be c) may be NULL.  N a multiple of 8. */
+struct product_sm90_args {
+    GLOBAL(const void) map_a; GLOBAL(const void) map_b; GLOBAL(const void) map_c; GLOBAL(float) c; GLOBAL(const float) bias; GLOBAL(const float) add; int M, N, K, n_split;
+};
+
 /* Prefill: o[token][head][D] bf16, lse[head][n_lse] (may be NULL); sequence b: queries q_start[b] .. q_start[b+1]-1, keys k_start likewise.
  * n_head a multiple of n_kv_head; ld_* multiples of 8.  sm90: tensor maps of q, k, v in device memory (gpu/kern/attn_sm90.c). */
 struct attn_sm90_args {
@@ -158,20 +164,31 @@ struct attn_sm80_args {
 /* y[row][n_part][C] (float, or bf16) = x of each part by rmsnorm or, layer, layernorm; w, b (of C) may be NULL; mean (layer) and rstd[row * ld_stat + part] are
  * written.  dx (+)= the slope by dy, may be dy.  partial[chunk][2][C]: sums of dy * xh and of dy over GPU_CHUNK rows and their parts. */
 #define GPU_CHUNK 64
+/* norm_wave, norm_wave_back: the same of one part, a wave a row; C a multiple of 4 up to GPU_NORM_WAVE, rows aligned to 16 bytes.  The latter makes dx and, unless it is NULL, partial; a block
+ * a chunk of GPU_CHUNK rows, whose waves' sums are added in their order; dy is bf16 with dy16, and may not be dx then.  norm_wave: grid ceil(n_row / waves of a block). */
+#define GPU_NORM_WAVE 1024
 struct norm_train_args {
     GLOBAL(const float) x; GLOBAL(const float) w; GLOBAL(const float) b; GLOBAL(void) y; GLOBAL(float) mean; GLOBAL(float) rstd;
     GLOBAL(const float) dy; GLOBAL(float) dx; GLOBAL(float) partial;
-    long ld_x, ld_y, ld_dy, ld_dx, ld_stat; int n_row, n_part, C, layer, y16, add; float eps;
+    long ld_x, ld_y, ld_dy, ld_dx, ld_stat; int n_row, n_part, C, layer, y16, add; float eps; int dy16;
 };
 /* y[C] (+)= partial[0] + partial[1] + ..., ld apart. */
 struct chunk_sum_args { GLOBAL(float) y; GLOBAL(const float) partial; long ld; int n_chunk, C, add; };
 /* partial[chunk][C] = sums over GPU_CHUNK rows of x, rows ascending. */
 struct col_sum_args { GLOBAL(float) partial; GLOBAL(const float) x; long ld_x; int n_row, C; };
+/* The same of bf16; C and ld_x multiples of 4.  Grid: ceil(C / 1024), chunks. */
+struct col_sum16_args { GLOBAL(float) partial; GLOBAL(const u16) x; long ld_x; int n_row, C; };
 
-/* kind: GPU_ACT_GELU .. GPU_ACT_SWIGLU_CLAMPED.  h[row][F or, gated, 2F]; scale[row] may be NULL; y float or bf16; dscale[row] (may be NULL) = sum of dy * y / scale. */
+/* y[row][C] = x[row][C] as bf16, and partial (may be NULL) as of col_sum.  C and ld_x multiples of 4.  Grid: ceil(C / 1024), chunks of GPU_CHUNK rows. */
+struct train_pack_args { GLOBAL(u16) y; GLOBAL(float) partial; GLOBAL(const float) x; long ld_x; int n_row, C; };
+/* c[i] = add[i] + bias[i % N] + (part[0][i] + part[1][i] + ..), n numbers each; add (may be c) and bias may be NULL.  N and n multiples of 4.  Grid: ceil(n / 1024). */
+struct split_sum_args { GLOBAL(float) c; GLOBAL(const float) part; GLOBAL(const float) add; GLOBAL(const float) bias; long n; int N, n_split; };
+
+/* kind: GPU_ACT_GELU .. GPU_ACT_SWIGLU_CLAMPED.  h[row][F or, gated, 2F]; scale[row] may be NULL; y float or bf16; dscale[row] (may be NULL) = sum of dy * y / scale.
+ * act_four, act_four_back: without scales, F a multiple of 4, h, dy and dh bf16 where it is said.  A thread four columns: grid ceil(n_row * F / 1024). */
 struct act_train_args {
     GLOBAL(void) y; GLOBAL(const float) h; GLOBAL(const float) scale; GLOBAL(const float) dy; GLOBAL(float) dh; GLOBAL(float) dscale;
-    long ld_y, ld_h, ld_dy, ld_dh; int n_row, F, kind, y16;
+    long ld_y, ld_h, ld_dy, ld_dh; int n_row, F, kind, y16, h16, dy16, dh16;
 };
 /* In place, as rope: of n_head heads of a row, by cos_sin[pos[row]][d_rot/2][2]; inverse: by the negative angle. */
 struct rope_turn_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; GLOBAL(const int) pos; long ld_x; int n_row, n_head, d_head, d_rot, pairs, inverse; };
@@ -179,8 +196,9 @@ struct rope_turn_args { GLOBAL(float) x; GLOBAL(const float) cos_sin; GLOBAL(con
 struct add_args { GLOBAL(float) y; GLOBAL(const float) a; GLOBAL(const float) b; long n; };
 /* dw[first + id[t]][C] += scale * dy[t], tokens ascending. */
 struct embed_back_args { GLOBAL(float) dw; GLOBAL(const float) dy; GLOBAL(const int) id; int n_row, C, first; float scale; };
-/* x[row][V]: logits, become (softmax - onehot) * scale by grad (* the slope of the cap, where cap > 0); nll[row]; target -1: 0.  token_scale[row] instead of scale, or NULL. */
-struct ce_args { GLOBAL(float) x; GLOBAL(const int) target; GLOBAL(float) nll; GLOBAL(const float) token_scale; long ld; int V, grad; float scale, cap; };
+/* x[row][V]: logits, become (softmax - onehot) * scale by grad (* the slope of the cap, where cap > 0); nll[row]; target -1: 0.  token_scale[row] instead of scale, or NULL.
+ * y (may be NULL): the slopes go there instead, as bf16, and zeros behind them up to ld. */
+struct ce_args { GLOBAL(float) x; GLOBAL(u16) y; GLOBAL(const int) target; GLOBAL(float) nll; GLOBAL(const float) token_scale; long ld; int V, grad; float scale, cap; };
 
 /* c[M][N] = (add ? add : 0) + (bias ? bias : 0) + sum over k of a(m,k) b(n,k); float, or bf16 operands.  By rows: a[row(m)][k] and b[n][k]; by columns: a[row(k)][m]
  * and b[row(k)][n]; floats are rounded to bf16 (product) or kept (product_f32).  c: float, or c16.  add may be c.
@@ -211,6 +229,18 @@ struct route_stats_args { GLOBAL(float) out; GLOBAL(float) partial; GLOBAL(const
 struct attn_train_args {
     GLOBAL(const float) qkv; GLOBAL(void) o; GLOBAL(float) lse; GLOBAL(const float) d_o; GLOBAL(float) delta; GLOBAL(float) dqkv; GLOBAL(const int) start;
     int n_row, n_head, n_kv_head, d, window, all, o16; float scale;
+};
+/* delta[head][n_row] = dO . O, O and dO bf16; dO comes as floats (d_o), and goes to d_o16, or lies there already (d_o NULL).  d a multiple of 4.  Grid: ceil(n_row * n_head / waves of a block). */
+struct attn_delta_args { GLOBAL(const u16) o; GLOBAL(const float) d_o; GLOBAL(u16) d_o16; GLOBAL(float) delta; int n_row, n_head, d; };
+/* attn_back_sm90_dq, attn_back_sm90_dkv: heads of 64.  Maps (gpu/kern/attn_back_sm90.c) of qkv[T][H + 2 G][64] and dO[T][H][64]; lse, delta[H][n_row]; dqkv like qkv: floats, or d16: bf16.
+ * Grid: ceil(longest sequence / ATTN_BACK_QUERIES), H (dq), or / ATTN_BACK_KEYS, G (dkv); sequences. */
+#define ATTN_BACK_QUERIES 192
+#define ATTN_BACK_KEYS 128
+#define ATTN_BACK_STAGES 4
+#define ATTN_BACK_SHARED (2 * ATTN_BACK_QUERIES * 128 + ATTN_BACK_STAGES * 2 * 64 * 128 + 8 + 2 * ATTN_BACK_STAGES * 8 + 1024)
+struct attn_back_args {
+    GLOBAL(const void) map_qkv; GLOBAL(const void) map_do; GLOBAL(const float) lse; GLOBAL(const float) delta; GLOBAL(float) dqkv; GLOBAL(u16) d16; GLOBAL(const int) start;
+    int n_row, n_head, n_kv_head, causal; float scale;
 };
 #define ATTN_TRAIN_ROWS 128           /* queries, or keys, of a block; grid: blocks of the longest sequence, heads (query, or key/value), sequences */
 

@@ -13,7 +13,7 @@
 #define WORKSPACE ((size_t)32 << 20)              /* what cuBLAS takes by default on Hopper */
 #define CHOICES_MAX 4096
 #define CHOICES_BYTES ((size_t)2 << 20)
-#define FIRST_WORDS "lathe blaslt 1 "
+#define FIRST_WORDS "lathe blaslt 2 "
 
 /* ---- the library ---- */
 
@@ -45,19 +45,19 @@ struct calls {
 };
 struct symbol { const char *cuda, *hip; size_t at; };
 /* Numbers of cublasLt.h and cublas_api.h (CUDA 13), of hipblaslt.h and hipblas-common.h (ROCm 6): operations, descriptor attributes, compute types; the types of
- * elements (CUDA_R_16BF, HIP_R_16BF, ..) and the limit of the workspace are the same in both. */
-struct vendor { const char *word, *variable, *names[4]; int op_n, op_t, trans_a, trans_b, compute_32f; };
-enum { REAL_32F = 0, REAL_16BF = 14, WISH_WORKSPACE = 1 };
-static const struct vendor cuda = { "cuBLASLt", "LATHE_CUBLASLT_LIB", { "libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", NULL }, 0, 1, 3, 4, 68 };
-static const struct vendor hip = { "hipBLASLt", "LATHE_HIPBLASLT_LIB", { "libhipblaslt.so.1", "libhipblaslt.so.0", "libhipblaslt.so", NULL }, 111, 112, 0, 1, 2 };
+ * elements (CUDA_R_16BF, HIP_R_16BF, ..), a bias as epilogue and the limit of the workspace are the same in both. */
+struct vendor { const char *word, *variable, *names[4]; int op_n, op_t, trans_a, trans_b, epilogue, bias, compute_32f; };
+enum { REAL_32F = 0, REAL_16BF = 14, WISH_WORKSPACE = 1, EPILOGUE_BIAS = 4 };
+static const struct vendor cuda = { "cuBLASLt", "LATHE_CUBLASLT_LIB", { "libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", NULL }, 0, 1, 3, 4, 7, 8, 68 };
+static const struct vendor hip = { "hipBLASLt", "LATHE_HIPBLASLT_LIB", { "libhipblaslt.so.1", "libhipblaslt.so.0", "libhipblaslt.so", NULL }, 111, 112, 0, 1, 2, 3, 2 };
 
-/* A choice in use: layouts of its matrices; of a file: chosen by another run, so that a refusal is no surprise. */
-struct known { struct gpu_blas_choice c; void *la, *lb, *lc; bool of_file; };
+/* A choice in use: the product's description, layouts of its matrices; of a file: chosen by another run, so that a refusal is no surprise. */
+struct known { struct gpu_blas_choice c; void *desc, *la, *lb, *lc; bool of_file; };
 struct gpu_blas {
     struct gpu *g;
     const struct vendor *v;
     struct calls call;
-    void *lib, *handle, *desc, *wish, *workspace;
+    void *lib, *handle, *wish, *workspace;
     struct known *known;
     int n_known;
     bool is_new;
@@ -123,8 +123,8 @@ static int ask_version(struct gpu_blas *b, struct err *err)
 
 static int compare(const struct gpu_blas_choice *x, const struct gpu_blas_choice *y)
 {
-    const int a[] = { x->M, x->N, x->K, x->c32 }, b[] = { y->M, y->N, y->K, y->c32 };
-    for (int i = 0; i < 4; i++)
+    const int a[] = { x->M, x->N, x->K, x->ld_a, x->form }, b[] = { y->M, y->N, y->K, y->ld_a, y->form };
+    for (int i = 0; i < 5; i++)
         if (a[i] != b[i])
             return a[i] < b[i] ? -1 : 1;
     return 0;
@@ -149,6 +149,8 @@ static void forget(struct gpu_blas *b, int i)
     for (int j = 0; j < 3; j++)
         if (layouts[j])
             b->call.layout_free(layouts[j]);
+    if (k->desc)
+        b->call.desc_free(k->desc);
     memmove(k, k + 1, (size_t)(--b->n_known - i) * sizeof *k);
 }
 /* Room at i; where there is none all choices are forgotten, and i is 0. */
@@ -167,17 +169,18 @@ static int digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c
 /* One line, its newline not with it. */
 static bool read_choice(const char *line, struct gpu_blas_choice *c)
 {
-    long v[5];
+    static const long least[] = { 1, 1, 1, 0, 0, 0 }, most[] = { 0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff, GPU_BLAS_FORMS - 1, (long)WORKSPACE };
+    long v[6];
     char *end = (char *)(uintptr_t)line;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         const char *from = end;
         if (*from < '0' || *from > '9')
             return false;
         v[i] = strtol(from, &end, 10);
-        if (*end++ != ' ' || v[i] < (i < 3) || v[i] > (i < 3 ? 0x7fffffff : i == 3 ? 1 : (long)WORKSPACE))
+        if (*end++ != ' ' || v[i] < least[i] || v[i] > most[i])
             return false;
     }
-    *c = (struct gpu_blas_choice){ .M = (int)v[0], .N = (int)v[1], .K = (int)v[2], .c32 = (int)v[3], .workspace = (uint64_t)v[4] };
+    *c = (struct gpu_blas_choice){ .M = (int)v[0], .N = (int)v[1], .K = (int)v[2], .ld_a = (int)v[3], .form = (int)v[4], .workspace = (uint64_t)v[5] };
     for (int i = 0; i < GPU_BLAS_ALGO; i++) {
         const int high = digit(end[0]), low = high < 0 ? -1 : digit(end[1]);
         if (low < 0)
@@ -256,7 +259,7 @@ int gpu_blas_save(struct gpu_blas *b, struct err *err)
         char hex[2 * GPU_BLAS_ALGO + 1];
         for (int j = 0; j < GPU_BLAS_ALGO; j++)
             snprintf(hex + 2 * j, 3, "%02x", c->algo[j]);
-        rc = buf_printf(&text, err, "%d %d %d %d %llu %s\n", c->M, c->N, c->K, c->c32, (unsigned long long)c->workspace, hex);
+        rc = buf_printf(&text, err, "%d %d %d %d %d %llu %s\n", c->M, c->N, c->K, c->ld_a, c->form, (unsigned long long)c->workspace, hex);
     }
     rc = rc ? rc : buf_printf(&text, err, "end %016llx\n", (unsigned long long)hash64(text.data, text.len, 0));
     rc = rc ? rc : file_write_all(b->choices, text.data, text.len, err);
@@ -265,23 +268,34 @@ int gpu_blas_save(struct gpu_blas *b, struct err *err)
     return rc;
 }
 
-/* ---- products.  The libraries think in columns: c's rows are their columns, so that they are asked for b times a, b transposed ---- */
+/* ---- products.  The libraries think in columns: c's rows are their columns, so that they are asked for b times a, b transposed where it lies by rows ---- */
+
+static int describe(struct gpu_blas *b, struct known *k, struct err *err)
+{
+    const int32_t op_b = k->c.form & GPU_BLAS_B_COLS ? b->v->op_n : b->v->op_t, op_a = k->c.form & GPU_BLAS_A_COLS ? b->v->op_t : b->v->op_n, epilogue = EPILOGUE_BIAS;
+    TRY(failed(b, b->call.desc_new(&k->desc, b->v->compute_32f, REAL_32F), "a product's description", err));
+    TRY(failed(b, b->call.desc_set(k->desc, b->v->trans_a, &op_b, sizeof op_b), "its first operand", err));
+    TRY(failed(b, b->call.desc_set(k->desc, b->v->trans_b, &op_a, sizeof op_a), "its second operand", err));
+    return k->c.form & GPU_BLAS_BIAS ? failed(b, b->call.desc_set(k->desc, b->v->epilogue, &epilogue, sizeof epilogue), "its bias", err) : 0;
+}
 
 static int layouts(struct gpu_blas *b, struct known *k, struct err *err)
 {
     const uint64_t M = (uint64_t)k->c.M, N = (uint64_t)k->c.N, K = (uint64_t)k->c.K;
+    const bool a_cols = k->c.form & GPU_BLAS_A_COLS, b_cols = k->c.form & GPU_BLAS_B_COLS;
     if (k->lc)
         return 0;
-    int status = k->la ? 0 : b->call.layout_new(&k->la, REAL_16BF, K, M, (int64_t)K);
-    status = status || k->lb ? status : b->call.layout_new(&k->lb, REAL_16BF, K, N, (int64_t)K);
-    status = status ? status : b->call.layout_new(&k->lc, k->c.c32 ? REAL_32F : REAL_16BF, N, M, (int64_t)N);
+    TRY(describe(b, k, err));
+    int status = a_cols ? b->call.layout_new(&k->la, REAL_16BF, M, K, k->c.ld_a) : b->call.layout_new(&k->la, REAL_16BF, K, M, (int64_t)K);
+    status = status ? status : b_cols ? b->call.layout_new(&k->lb, REAL_16BF, N, K, (int64_t)N) : b->call.layout_new(&k->lb, REAL_16BF, K, N, (int64_t)K);
+    status = status ? status : b->call.layout_new(&k->lc, k->c.form & GPU_BLAS_C32 ? REAL_32F : REAL_16BF, N, M, (int64_t)N);
     return failed(b, status, "a matrix", err);
 }
 static int choose(struct gpu_blas *b, struct known *k, struct err *err)
 {
     union { struct found_cuda cuda; struct found_hip hip; } f = { 0 };
     int n = 0;
-    const int status = b->call.heuristic(b->handle, b->desc, k->lb, k->la, k->lc, k->lc, b->wish, 1, &f, &n);
+    const int status = b->call.heuristic(b->handle, k->desc, k->lb, k->la, k->lc, k->lc, b->wish, 1, &f, &n);
     const bool is_cuda = b->v == &cuda;
     if (status || n < 1 || (is_cuda ? f.cuda.state : f.hip.state))
         return ERR(err, UNSUPPORTED, "%s has no algorithm for M %d, N %d, K %d (status %d)", b->v->word, k->c.M, k->c.N, k->c.K, status);
@@ -297,14 +311,18 @@ static int multiply(struct gpu_blas *b, void *stream, const struct gpu_blas_prod
     static const float one = 1, zero = 0;
     _Alignas(16) unsigned char algo[GPU_BLAS_ALGO];
     memcpy(algo, k->c.algo, sizeof algo);
-    return b->call.matmul(b->handle, b->desc, &one, p->b, k->lb, p->a, k->la, &zero, p->c, k->lc, p->c, k->lc, algo, b->workspace, WORKSPACE, stream);
+    const int status = p->bias ? b->call.desc_set(k->desc, b->v->bias, &p->bias, sizeof p->bias) : 0;
+    return status ? status : b->call.matmul(b->handle, k->desc, &one, p->b, k->lb, p->a, k->la, p->add ? &one : &zero, p->add ? p->add : p->c, k->lc, p->c, k->lc, algo, b->workspace,
+                                            WORKSPACE, stream);
 }
 
 int gpu_blas_run(struct gpu_blas *b, void *stream, const struct gpu_blas_product *p, struct err *err)
 {
-    const struct gpu_blas_choice want = { .M = p->M, .N = p->N, .K = p->K, .c32 = p->c32 };
-    if (p->M < 1 || p->N < 1 || p->K < 1)
-        return ERR(err, UNSUPPORTED, "a product of M %d, N %d, K %d", p->M, p->N, p->K);
+    const struct gpu_blas_choice want = { .M = p->M, .N = p->N, .K = p->K, .ld_a = !p->a_cols ? 0 : p->ld_a ? p->ld_a : p->M,
+                                          .form = (p->c32 ? GPU_BLAS_C32 : 0) | (p->a_cols ? GPU_BLAS_A_COLS : 0) | (p->b_cols ? GPU_BLAS_B_COLS : 0) | (p->add ? GPU_BLAS_ADD : 0) |
+                                                  (p->bias ? GPU_BLAS_BIAS : 0) };
+    if (p->M < 1 || p->N < 1 || p->K < 1 || (p->bias && !p->c32))
+        return ERR(err, UNSUPPORTED, "a product of M %d, N %d, K %d%s", p->M, p->N, p->K, p->bias && !p->c32 ? " to bf16, with a bias" : "");
     int i = place(b, &want);
     bool there = i < b->n_known && compare(&b->known[i].c, &want) == 0;
     if (there && b->known[i].of_file) {
@@ -333,7 +351,6 @@ int gpu_blas_run(struct gpu_blas *b, void *stream, const struct gpu_blas_product
 
 static int begin(struct gpu_blas *b, struct err *err)
 {
-    const int32_t n = b->v->op_n, t = b->v->op_t;
     const uint64_t most = WORKSPACE;
     TRY(open_library(b, err));
     TRY(find_all(b, err));
@@ -341,9 +358,6 @@ static int begin(struct gpu_blas *b, struct err *err)
     if (status)
         return ERR(err, UNSUPPORTED, "%s does not take %s: status %d", b->v->word, gpu_facts(b->g)->arch, status);
     TRY(ask_version(b, err));
-    TRY(failed(b, b->call.desc_new(&b->desc, b->v->compute_32f, REAL_32F), "a product's description", err));
-    TRY(failed(b, b->call.desc_set(b->desc, b->v->trans_a, &t, sizeof t), "its first operand", err));
-    TRY(failed(b, b->call.desc_set(b->desc, b->v->trans_b, &n, sizeof n), "its second operand", err));
     TRY(failed(b, b->call.wish_new(&b->wish), "a preference", err));
     TRY(failed(b, b->call.wish_set(b->wish, WISH_WORKSPACE, &most, sizeof most), "the workspace's size", err));
     TRY(gpu_alloc(b->g, &b->workspace, WORKSPACE, err));
@@ -377,8 +391,6 @@ void gpu_blas_close(struct gpu_blas *b)
         forget(b, b->n_known - 1);
     if (b->wish)
         b->call.wish_free(b->wish);
-    if (b->desc)
-        b->call.desc_free(b->desc);
     if (b->handle)
         b->call.destroy(b->handle);
     gpu_free(b->g, b->workspace);

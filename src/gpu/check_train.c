@@ -85,6 +85,48 @@ static void norm(struct job *j, int n_row, int n_part, int C, bool layer, bool y
     job_end(j, "norm_train");
 }
 
+/* The same by a wave a row; dy as floats, which dx may be added to, or bf16. */
+static void norm_wave(struct job *j, int n_row, int C, bool layer, bool y16, bool dy16)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "%s, rows %d of %d%s%s", layer ? "layer" : "rms", n_row, C, y16 ? ", to bf16" : "", dy16 ? ", dy bf16" : "");
+    const int n_chunk = (int)ceil_div(n_row, GPU_CHUNK);
+    const size_t n = count(n_row, C);
+    float *x = job_floats(j, n), *w = job_floats(j, (size_t)C), *b = job_floats(j, (size_t)C), *dy = job_floats(j, n), *dx = job_floats(j, n), *y = job_host(j, n * 4);
+    float *mean = job_host(j, (size_t)n_row * 4), *rstd = job_host(j, (size_t)n_row * 4), *dw = job_host(j, (size_t)C * 4), *db = job_host(j, (size_t)C * 4);
+    uint16_t *dy_half = job_host(j, n * 2);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] += layer ? 3 : 0;
+    if (!j->rc && dy16) {
+        ref()->to_bf16(n, dy, dy_half);
+        dy = rounded_copy(j, dy, n);
+    }
+    struct norm_train_args a = { .x = job_upload(j, x, n * 4), .w = job_upload(j, w, (size_t)C * 4), .b = layer ? job_upload(j, b, (size_t)C * 4) : NULL, .y = job_device(j, n * 4),
+                                 .mean = job_device(j, (size_t)n_row * 4), .rstd = job_device(j, (size_t)n_row * 4), .dy = dy16 ? job_upload(j, dy_half, n * 2) : job_upload(j, dy, n * 4),
+                                 .dx = job_upload(j, dx, n * 4), .partial = job_device(j, count(n_chunk, 2 * C) * 4), .ld_x = C, .ld_y = C, .ld_dy = C, .ld_dx = C, .ld_stat = 1,
+                                 .n_row = n_row, .n_part = 1, .C = C, .layer = layer, .y16 = y16, .add = dy16, .eps = 1e-5f, .dy16 = dy16 };
+    const struct chunk_sum_args s[2] = { { .y = job_device(j, (size_t)C * 4), .partial = a.partial, .ld = 2 * C, .n_chunk = n_chunk, .C = C },
+                                         { .y = job_device(j, (size_t)C * 4), .partial = a.partial + C, .ld = 2 * C, .n_chunk = n_chunk, .C = C } };
+    job_launch(j, GPU_norm_wave, ceil_div(n_row, waves(j)), 1, 1, &a);
+    job_launch(j, GPU_norm_wave_back, n_chunk, 1, 1, &a);
+    job_launch(j, GPU_chunk_sum, ceil_div(C, 256), 1, 1, &s[0]);
+    job_launch(j, GPU_chunk_sum, ceil_div(C, 256), 1, 1, &s[1]);
+    if (!j->rc) {
+        struct norm p = { .n_row = n_row, .C = C, .x = x, .ld_x = C, .w = w, .b = layer ? b : NULL, .eps = 1e-5f, .y = y, .ld_y = C, .mean = mean, .rstd = rstd, .dy = dy, .ld_dy = C,
+                          .dx = dx, .ld_dx = C, .add_dx = dy16, .dw = dw, .db = db };
+        (layer ? ref()->layernorm_fwd : ref()->rmsnorm_fwd)(&p);
+        (layer ? ref()->layernorm_bwd : ref()->rmsnorm_bwd)(&p);
+    }
+    job_compare(j, "norm_wave", got(j, a.y, n, y16), y, n, tolerance(layer ? "layernorm_fwd" : "rmsnorm_fwd", y16));
+    job_compare(j, "norm_wave rstd", got(j, a.rstd, (size_t)n_row, false), rstd, (size_t)n_row, 1e-6);
+    if (layer)
+        job_compare(j, "norm_wave mean", got(j, a.mean, (size_t)n_row, false), mean, (size_t)n_row, 1e-6);
+    job_compare(j, "norm_wave_back", got(j, a.dx, n, false), dx, n, job_tolerance("rmsnorm_bwd"));
+    job_compare(j, "norm_wave_back w", got(j, s[0].y, (size_t)C, false), dw, (size_t)C, job_tolerance("rmsnorm_bwd"));
+    job_compare(j, "norm_wave_back b", got(j, s[1].y, (size_t)C, false), db, (size_t)C, job_tolerance("rmsnorm_bwd"));
+    job_end(j, "norm_wave");
+}
+
 static void columns(struct job *j, int n_row, int C)
 {
     job_begin(j);
@@ -99,6 +141,51 @@ static void columns(struct job *j, int n_row, int C)
         ref()->col_sum(n_row, C, x, C, want);
     job_compare(j, "col_sum", got(j, s.y, (size_t)C, false), want, (size_t)C, job_tolerance("col_sum"));
     job_end(j, "col_sum");
+}
+
+static void packed(struct job *j, int n_row, int C)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "rows %d of %d", n_row, C);
+    const int n_chunk = (int)ceil_div(n_row, GPU_CHUNK);
+    const size_t n = count(n_row, C);
+    float *x = job_floats(j, n), *y = rounded_copy(j, x, n), *want = job_host(j, (size_t)C * 4);
+    struct train_pack_args a = { .x = job_upload(j, x, n * 4), .y = job_device(j, n * 2), .partial = job_device(j, count(n_chunk, C) * 4), .ld_x = C, .n_row = n_row, .C = C };
+    struct chunk_sum_args s = { .y = job_device(j, (size_t)C * 4), .partial = a.partial, .ld = C, .n_chunk = n_chunk, .C = C };
+    job_launch(j, GPU_train_pack, ceil_div(C, 1024), n_chunk, 1, &a);
+    job_launch(j, GPU_chunk_sum, ceil_div(C, 256), 1, 1, &s);
+    if (!j->rc)
+        ref()->col_sum(n_row, C, x, C, want);
+    struct col_sum16_args h = { .x = a.y, .partial = job_device(j, count(n_chunk, C) * 4), .ld_x = C, .n_row = n_row, .C = C };
+    struct chunk_sum_args sh = { .y = job_device(j, (size_t)C * 4), .partial = h.partial, .ld = C, .n_chunk = n_chunk, .C = C };
+    float *want16 = job_host(j, (size_t)C * 4);
+    job_launch(j, GPU_col_sum16, ceil_div(C, 1024), n_chunk, 1, &h);
+    job_launch(j, GPU_chunk_sum, ceil_div(C, 256), 1, 1, &sh);
+    if (!j->rc)
+        ref()->col_sum(n_row, C, y, C, want16);
+    job_compare(j, "col_sum16", got(j, sh.y, (size_t)C, false), want16, (size_t)C, job_tolerance("col_sum"));
+    job_compare(j, "train_pack", got(j, a.y, n, true), y, n, 0);
+    job_compare(j, "train_pack sums", got(j, s.y, (size_t)C, false), want, (size_t)C, job_tolerance("col_sum"));
+    job_end(j, "train_pack");
+}
+static void runs(struct job *j, int M, int N, int n_split)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "%d runs of %d x %d", n_split, M, N);
+    const size_t n = count(M, N);
+    float *part = job_floats(j, n * (size_t)n_split), *c = job_floats(j, n), *bias = job_floats(j, (size_t)N);
+    struct split_sum_args a = { .c = job_upload(j, c, n * 4), .part = job_upload(j, part, n * (size_t)n_split * 4), .bias = job_upload(j, bias, (size_t)N * 4), .n = (long)n, .N = N,
+                                .n_split = n_split };
+    a.add = a.c;
+    job_launch(j, GPU_split_sum, ceil_div((long)n, 1024), 1, 1, &a);
+    for (size_t i = 0; i < n && !j->rc; i++) {
+        float s = part[i];
+        for (size_t k = 1; k < (size_t)n_split; k++)
+            s += part[k * n + i];
+        c[i] = s + bias[i % (size_t)N] + c[i];
+    }
+    job_compare(j, "split_sum", got(j, a.c, n, false), c, n, 1e-7);
+    job_end(j, "split_sum");
 }
 
 /* ---- activations, rotation, embedding, loss ---- */
@@ -131,6 +218,37 @@ static void activation(struct job *j, int kind, int n_row, int F, bool scaled, b
     if (scaled)
         job_compare(j, "act_back scale", got(j, a.dscale, (size_t)n_row, false), dscale, (size_t)n_row, job_tolerance(names[kind]));
     job_end(j, "act_train");
+}
+/* Four columns a thread; h, dy and dh bf16, or none of them. */
+static void activation_four(struct job *j, int kind, int n_row, int F, bool half)
+{
+    static const char *const names[] = { "gelu_fwd", "gelu_tanh_fwd", "swiglu_fwd", "geglu_fwd", "geglu_tanh_fwd", "swiglu_clamped_fwd" };
+    void (*const forward[])(const struct act *) = { ref()->gelu_fwd, ref()->gelu_tanh_fwd, ref()->swiglu_fwd, ref()->geglu_fwd, ref()->geglu_tanh_fwd, ref()->swiglu_clamped_fwd };
+    void (*const backward[])(const struct act *) = { ref()->gelu_bwd, ref()->gelu_tanh_bwd, ref()->swiglu_bwd, ref()->geglu_bwd, ref()->geglu_tanh_bwd, ref()->swiglu_clamped_bwd };
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "%s, rows %d, F %d%s", names[kind], n_row, F, half ? ", bf16" : "");
+    const int H = kind >= GPU_ACT_SWIGLU ? 2 * F : F;
+    const size_t n = count(n_row, F), n_h = count(n_row, H);
+    float *h = job_floats(j, n_h), *dy = job_floats(j, n), *y = job_host(j, n * 4), *dh = job_host(j, n_h * 4);
+    uint16_t *h16 = job_host(j, n_h * 2), *dy16 = job_host(j, n * 2);
+    for (size_t i = 0; h && i < n_h; i++)
+        h[i] *= 9;
+    if (!j->rc && half) {
+        ref()->to_bf16(n_h, h, h16), ref()->to_bf16(n, dy, dy16);
+        h = rounded_copy(j, h, n_h), dy = rounded_copy(j, dy, n);
+    }
+    struct act_train_args a = { .y = job_device(j, n * 4), .h = half ? job_upload(j, h16, n_h * 2) : job_upload(j, h, n_h * 4), .dy = half ? job_upload(j, dy16, n * 2) : job_upload(j, dy, n * 4),
+                                .dh = job_device(j, n_h * 4), .ld_y = F, .ld_h = H, .ld_dy = F, .ld_dh = H, .n_row = n_row, .F = F, .kind = kind, .y16 = half, .h16 = half, .dy16 = half, .dh16 = half };
+    job_launch(j, GPU_act_four, ceil_div((long)n, 1024), 1, 1, &a);
+    job_launch(j, GPU_act_four_back, ceil_div((long)n, 1024), 1, 1, &a);
+    if (!j->rc) {
+        const struct act p = { .n_row = n_row, .F = F, .h = h, .ld_h = H, .y = y, .ld_y = F, .dy = dy, .ld_dy = F, .dh = dh, .ld_dh = H };
+        forward[kind](&p);
+        backward[kind](&p);
+    }
+    job_compare(j, "act_four", got(j, a.y, n, half), y, n, tolerance(names[kind], half));
+    job_compare(j, "act_four_back", got(j, a.dh, n_h, half), dh, n_h, tolerance(names[kind], half));
+    job_end(j, "act_four");
 }
 
 static void rotation(struct job *j, int n_row, int n_head, int d_head, int d_rot, bool pairs, bool inverse)
@@ -181,19 +299,23 @@ static void embedding(struct job *j, int n_row, int V, int C, int n_id, float sc
     job_end(j, "embed_back");
 }
 
-static void loss(struct job *j, int n_row, int V, float cap, bool each, bool grad)
+/* to16: slopes go elsewhere as bf16, in rows that are longer. */
+static void loss(struct job *j, int n_row, int V, float cap, bool each, bool grad, bool to16)
 {
     job_begin(j);
-    snprintf(j->shape, sizeof j->shape, "rows %d of %d%s%s%s", n_row, V, cap > 0 ? ", capped" : "", each ? ", scales" : "", grad ? "" : ", loss alone");
-    const size_t n = count(n_row, V);
-    float *x = job_floats(j, n), *scale = job_floats(j, (size_t)n_row), *nll = job_host(j, (size_t)n_row * 4), *slope = job_host(j, n * 4);
+    snprintf(j->shape, sizeof j->shape, "rows %d of %d%s%s%s", n_row, V, cap > 0 ? ", capped" : "", each ? ", scales" : "", grad ? to16 ? ", to bf16" : "" : ", loss alone");
+    const int ld = to16 ? (V + 8) / 8 * 8 : V;
+    const size_t n = count(n_row, V), n_long = count(n_row, ld);
+    float *x = job_floats(j, n), *wide = job_host(j, n_long * 4), *scale = job_floats(j, (size_t)n_row), *nll = job_host(j, (size_t)n_row * 4), *slope = job_host(j, n * 4);
     int *target = job_host(j, (size_t)n_row * 4);
     for (int i = 0; target && i < n_row; i++)
         target[i] = i % 3 == 1 ? -1 : i * 7 % V;
     for (size_t i = 0; x && i < n; i++)
         x[i] *= 12;
-    struct ce_args a = { .x = job_upload(j, x, n * 4), .target = job_upload(j, target, (size_t)n_row * 4), .nll = job_device(j, (size_t)n_row * 4),
-                         .token_scale = each ? job_upload(j, scale, (size_t)n_row * 4) : NULL, .ld = V, .V = V, .grad = grad, .scale = 0.25f, .cap = cap };
+    for (int i = 0; wide && x && i < n_row; i++)
+        memcpy(wide + count(i, ld), x + count(i, V), (size_t)V * 4);
+    struct ce_args a = { .x = job_upload(j, wide, n_long * 4), .y = to16 ? job_upload(j, wide, n_long * 2) : NULL, .target = job_upload(j, target, (size_t)n_row * 4), .nll = job_device(j, (size_t)n_row * 4),
+                         .token_scale = each ? job_upload(j, scale, (size_t)n_row * 4) : NULL, .ld = ld, .V = V, .grad = grad, .scale = 0.25f, .cap = cap };
     job_launch(j, GPU_ce_train, n_row, 1, 1, &a);
     for (int i = 0; i < n_row && !j->rc; i++) {
         float *row = x + count(i, V);
@@ -203,7 +325,10 @@ static void loss(struct job *j, int n_row, int V, float cap, bool each, bool gra
         for (int c = 0; c < V && cap > 0 && grad; c++)
             row[c] *= slope[count(i, V) + (size_t)c];
     }
-    job_compare(j, "ce_train", got(j, a.x, n, false), x, n, job_tolerance("cross_entropy"));
+    for (int i = 0; wide && x && i < n_row; i++)
+        for (int c = 0; c < ld; c++)
+            wide[count(i, ld) + (size_t)c] = c < V ? x[count(i, V) + (size_t)c] : 0;
+    job_compare(j, "ce_train", to16 ? got(j, a.y, n_long, true) : got(j, a.x, n, false), to16 ? wide : x, to16 ? n_long : n, tolerance("cross_entropy", to16));
     job_compare(j, "ce_train nll", got(j, a.nll, (size_t)n_row, false), nll, (size_t)n_row, job_tolerance("cross_entropy"));
     job_end(j, "ce_train");
 }
@@ -497,16 +622,27 @@ void check_train(struct job *j, bool large)
     norm(j, 3, 2, 48, false, false, true);
     norm(j, 66, 1, 257, true, false, false);
     columns(j, 130, 257);
+    packed(j, 130, 260);
+    for (int layer = 0; layer < 2; layer++) {
+        norm_wave(j, 1, 4, layer, false, false);
+        norm_wave(j, 67, 260, layer, true, true);
+        norm_wave(j, 3, 1024, layer, true, false);
+    }
+    for (int kind = 0; kind <= GPU_ACT_SWIGLU_CLAMPED; kind++)
+        activation_four(j, kind, 3, 348, kind % 2);
+    packed(j, 3, 1028);
+    runs(j, 9, 132, 3);
     for (int kind = 0; kind <= GPU_ACT_SWIGLU_CLAMPED; kind++)
         activation(j, kind, 3, kind % 2 ? 258 : 40, kind % 3 > 0, kind % 2);
     rotation(j, 3, 2, 80, 32, false, true);
     rotation(j, 5, 3, 64, 64, true, false);
     embedding(j, 300, 21, 8, 20, 1);
     embedding(j, 5, 4, 300, 4, 2.5f);
-    loss(j, 4, 1, 0, false, true);
-    loss(j, 5, 777, 0, true, true);
-    loss(j, 4, 300, 5, false, true);
-    loss(j, 3, 40, 0, false, false);
+    loss(j, 4, 1, 0, false, true, false);
+    loss(j, 4, 301, 5, true, true, true);
+    loss(j, 5, 777, 0, true, true, false);
+    loss(j, 4, 300, 5, false, true, false);
+    loss(j, 3, 40, 0, false, false, false);
     product(j, (struct product){ .M = 1, .N = 1, .K = 1 });
     product(j, (struct product){ .M = 130, .N = 129, .K = 72, .a16 = true, .b16 = true, .bias = true, .add = true });
     product(j, (struct product){ .M = 33, .N = 136, .K = 65, .a_cols = true, .b16 = true, .b_cols = true, .add = true });

@@ -19,7 +19,7 @@ const char *gpu_kernel_what(enum gpu_kernel k) { return kernels[k].what; }
 int gpu_kernel_threads(enum gpu_kernel k) { return kernels[k].n_thread; }
 size_t gpu_kernel_args(enum gpu_kernel k) { return kernels[k].args; }
 
-#define MODULES_MAX 32
+#define MODULES_MAX 64
 struct traced { const char *kernel, *what; void *event; };
 struct gpu {
     const struct gpu_api *api;

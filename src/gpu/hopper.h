@@ -14,8 +14,9 @@
 
 struct gpu_call {
     enum gpu_kernel kernel;
-    long gx, gy, gz;
-    union { struct gemm_sm90_args gemm; struct attn_sm90_args sm90; struct attn_sm80_args sm80; struct gemm_cdna3_args cdna3; } args;
+    long gx, gy, gz, join_blocks;                 /* join_blocks > 0: split_sum follows */
+    struct split_sum_args join;
+    union { struct gemm_sm90_args gemm; struct product_sm90_args product; struct attn_back_args back; struct attn_sm90_args sm90; struct attn_sm80_args sm80; struct gemm_cdna3_args cdna3; } args;
 };
 int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struct err *err);
 
@@ -24,6 +25,14 @@ int gpu_call_launch(struct gpu *g, void *stream, const struct gpu_call *c, struc
  * gfx942: e4m3 is e4m3fnuz there, whose numbers are half of what the same bits are as e4m3fn, and 0x80 NaN. */
 struct gpu_gemm { const void *a, *b; void *c; int M, N, K, n_tile; bool e4m3; float scale; };
 int gpu_gemm_call(struct gpu *g, void *stream, void *maps, const struct gpu_gemm *p, struct gpu_call *out, struct err *err);
+
+/* Training's products, of Hopper alone: c[M][N] = add + bias + sum over k of a(m,k) b(n,k), bf16 operands; c floats, or c16 (then without add).  By rows: a[m][k] and b[n][k]; by
+ * columns (of a only with b): a[k][m], rows ld_a apart (0: M), and b[k][n].  N a multiple of 8, as is K by rows, and ld_a; add[M][N] (may be c), bias[N] may be NULL; all aligned to 16.
+ * With a by columns the sum is over tokens: where c has few tiles it is cut into runs, as many as M, N and K say, which work holds: gpu_product_work() bytes. */
+struct gpu_product { const void *a, *b; float *c; void *c16; const float *bias, *add; float *work; int M, N, K, ld_a; bool a_cols, b_cols; };
+bool gpu_product_can(struct gpu *g);
+size_t gpu_product_work(int M, int N, int K);
+int gpu_product_call(struct gpu *g, void *stream, void *maps, const struct gpu_product *p, struct gpu_call *out, struct err *err);
 
 /* o[token][n_head][d] = softmax(scale q k^T) v over each sequence: queries q_start[s] .. q_start[s+1]-1, keys k_start likewise (device
  * memory, n_seq + 1 numbers); q[n_q][n_head][d], k and v[n_k][n_kv_head][d] bf16, d 64 or 128.  causal: the last query sees all keys.
@@ -36,6 +45,22 @@ struct gpu_prefill {
     int n_seq, longest, n_q, n_k, n_head, n_kv_head, d;
     bool causal, sm80;
     float scale;
+    long ld_q, ld_kv;                             /* from token to token, multiples of 8; 0: n_head * d, n_kv_head * d */
 };
 int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_prefill *p, struct gpu_call *out, struct err *err);
+
+/* Its backward pass, of Hopper alone and heads of 64: qkv[n_row][n_head + 2 n_kv_head][64] and d_o[n_row][n_head][64] bf16, lse and delta (GPU_attn_delta)[n_head][n_row]; sequence s is
+ * rows start[s] .. start[s+1]-1.  dqkv like qkv, floats, or d16, bf16.  Two calls, by queries and by keys, in any order. */
+struct gpu_attn_back {
+    const void *qkv, *d_o;
+    const float *lse, *delta;
+    float *dqkv;
+    void *d16;
+    const int *start;
+    int n_seq, longest, n_row, n_head, n_kv_head;
+    bool causal;
+    float scale;
+};
+bool gpu_attn_back_can(struct gpu *g);
+int gpu_attn_back_call(struct gpu *g, void *stream, void *maps, const struct gpu_attn_back *p, struct gpu_call out[2], struct err *err);
 #endif

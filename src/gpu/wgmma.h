@@ -142,13 +142,23 @@ DK_INLINE void wgmma_commit(void) { __asm__ volatile("wgmma.commit_group.sync.al
 /* d[64][n] (+)= A B^T over 128 bytes of k, both K-major in shared memory: four instructions.  add: 0 to overwrite d.
  * WG_FOUR: shape "m64n256k16.f32.bf16.bf16", R the registers of d, A, B, ADD the operands behind them, tail the immediates that end it. */
 #define WG_ONE(shape, R, p, tail) "wgmma.mma_async.sync.aligned." shape " {" R "}, a, b, " p ", 1, 1" tail ";\n\t"
-#define WG_NEXT "add.s64 a, a, 2;\n\tadd.s64 b, b, 2;\n\t"
-#define WG_FOUR(shape, R, A, B, ADD, tail)                                                                                                 \
+#define WG_NEXT(a, b) "add.s64 a, a, " a ";\n\tadd.s64 b, b, " b ";\n\t"
+#define WG_FOUR_BY(shape, R, A, B, ADD, tail, next)                                                                                        \
     "{\n\t.reg .pred p, q;\n\t.reg .b64 a, b;\n\tsetp.ne.b32 p, " ADD ", 0;\n\tsetp.eq.b32 q, 0, 0;\n\tmov.b64 a, " A ";\n\tmov.b64 b, " B ";\n\t" WG_ONE( \
-        shape, R, "p", tail) WG_NEXT WG_ONE(shape, R, "q", tail) WG_NEXT WG_ONE(shape, R, "q", tail) WG_NEXT WG_ONE(shape, R, "q", tail) "}"
+        shape, R, "p", tail) next WG_ONE(shape, R, "q", tail) next WG_ONE(shape, R, "q", tail) next WG_ONE(shape, R, "q", tail) "}"
+#define WG_FOUR(shape, R, A, B, ADD, tail) WG_FOUR_BY(shape, R, A, B, ADD, tail, WG_NEXT("2", "2"))
 DK_INLINE void wgmma_bf16_n256(float *d, u64 a, u64 b, int add)
 {
     __asm__ volatile(WG_FOUR("m64n256k16.f32.bf16.bf16", WG_R128, "%128", "%129", "%130", ", 0, 0") : WG_F128(d) : "l"(a), "l"(b), "r"(add) : "memory");
+}
+/* The same over 64 k's with B, or both, MN-major: a step of 16 in k is 2048 bytes. */
+DK_INLINE void wgmma_bf16_n256_nn(float *d, u64 a, u64 b, int add)
+{
+    __asm__ volatile(WG_FOUR_BY("m64n256k16.f32.bf16.bf16", WG_R128, "%128", "%129", "%130", ", 0, 1", WG_NEXT("2", "128")) : WG_F128(d) : "l"(a), "l"(b), "r"(add) : "memory");
+}
+DK_INLINE void wgmma_bf16_n256_tn(float *d, u64 a, u64 b, int add)
+{
+    __asm__ volatile(WG_FOUR_BY("m64n256k16.f32.bf16.bf16", WG_R128, "%128", "%129", "%130", ", 1, 1", WG_NEXT("128", "128")) : WG_F128(d) : "l"(a), "l"(b), "r"(add) : "memory");
 }
 DK_INLINE void wgmma_e4m3_n256(float *d, u64 a, u64 b, int add)
 {
@@ -161,6 +171,10 @@ DK_INLINE void wgmma_bf16_n176(float *d, u64 a, u64 b, int add)
 DK_INLINE void wgmma_bf16_n128(float *d, u64 a, u64 b, int add)
 {
     __asm__ volatile(WG_FOUR("m64n128k16.f32.bf16.bf16", WG_R64, "%64", "%65", "%66", ", 0, 0") : WG_F64(d) : "l"(a), "l"(b), "r"(add) : "memory");
+}
+DK_INLINE void wgmma_bf16_n64(float *d, u64 a, u64 b, int add)
+{
+    __asm__ volatile(WG_FOUR("m64n64k16.f32.bf16.bf16", WG_R32, "%32", "%33", "%34", ", 0, 0") : WG_F32(d, 0) : "l"(a), "l"(b), "r"(add) : "memory");
 }
 /* d[64][n] += A B over 16 of k: A in registers, B MN-major in shared memory. */
 DK_INLINE void wgmma_bf16_n128_reg(float *d, u32 a0, u32 a1, u32 a2, u32 a3, u64 b)
@@ -179,6 +193,7 @@ DK_INLINE void wgmma_done_64(float *d) { __asm__ volatile(WG_WAIT(0) : WG_F64(d)
 DK_INLINE void wgmma_done_32(float *d) { __asm__ volatile(WG_WAIT(0) : WG_F32(d, 0) : : "memory"); }
 /* All but the latest group; d is of those waited for. */
 DK_INLINE void wgmma_but_one_64(float *d) { __asm__ volatile(WG_WAIT(1) : WG_F64(d) : : "memory"); }
+DK_INLINE void wgmma_but_one_32(float *d) { __asm__ volatile(WG_WAIT(1) : WG_F32(d, 0) : : "memory"); }
 DK_INLINE void wgmma_but_one_88(float *d) { __asm__ volatile(WG_WAIT(1) : WG_F88(d) : : "memory"); }
 DK_INLINE void wgmma_done_88(float *d) { __asm__ volatile(WG_WAIT(0) : WG_F88(d) : : "memory"); }
 #endif

@@ -293,9 +293,9 @@ static void ptx_operand_matrix(const struct ptx_code *c, int first, uint64_t des
             const int64_t at = transposed ? start + r / 64 * leading + k / 8 * stride + k % 8 * 128 + r % 64 * 2 : start + r / 8 * stride + r % 8 * 128 + k * (byte ? 1 : 2);
             out[r * K + k] = ptx_element(c, first, at, byte);
         }
-    if (async.n_read < PTX_READS) {
+    for (int box = 0; box < (transposed ? (rows + 63) / 64 : 1) && async.n_read < PTX_READS; box++) {
         async.read[async.n_read].warpgroup = first / 128, async.read[async.n_read].group = async.product_group[first / 128];
-        async.read[async.n_read].at = start & ~INT64_C(1023), async.read[async.n_read++].n = transposed ? rows / 64 * leading : rows / 8 * stride;
+        async.read[async.n_read].at = transposed ? start + box * leading : start & ~INT64_C(1023), async.read[async.n_read++].n = transposed ? K / 8 * stride : rows / 8 * stride;
     }
 }
 static void ptx_product(const struct ptx_code *c, int first)
@@ -316,7 +316,7 @@ static void ptx_product(const struct ptx_code *c, int first)
                 a[(16 * (t / 32) + t % 32 / 4 + 8 * (i / 2 & 1)) * K + 2 * (t % 4) + (i & 1) + 8 * (i / 4)] =
                     ptx_float((i & 1 ? ptx_get(first + t, &next[i / 2]) & 0xffff0000u : ptx_get(first + t, &next[i / 2]) << 16 & 0xffff0000u));
     else
-        ptx_operand_matrix(c, first, ptx_get(first, &next[0]), false, byte, 64, K, a);
+        ptx_operand_matrix(c, first, ptx_get(first, &next[0]), !byte && ptx_get(first, &c->o[c->n - 2]) != 0, byte, 64, K, a);
     next += in_registers ? 4 : 1;
     const bool transposed = !byte && ptx_get(first, &c->o[c->n - 1]) != 0;
     ptx_operand_matrix(c, first, ptx_get(first, &next[0]), transposed, byte, N, K, b);

@@ -8,7 +8,7 @@ extern int mock_alive, mock_asked, mock_made, mock_refuses, mock_no_device, mock
 int mock_alive, mock_asked, mock_made, mock_refuses, mock_no_device, mock_no_algorithm, mock_version = 1000;
 
 struct layout { int type; uint64_t rows, cols; int64_t ld; };
-struct desc { int compute, op_a, op_b; };
+struct desc { int compute, op_a, op_b, epilogue; const float *bias; };
 
 static float element(const void *p, int type, uint64_t i)
 {
@@ -38,20 +38,24 @@ static void algorithm(unsigned char *algo, const struct layout *a, const struct 
     memcpy(algo, word, sizeof word);
 }
 static int product(const struct desc *d, int op_n, int op_t, const float *alpha, const void *a, const struct layout *la, const void *b, const struct layout *lb, const float *beta,
-                   void *c, const struct layout *lc, const unsigned char *algo, size_t n_workspace)
+                   const void *add, void *c, const struct layout *lc, const unsigned char *algo, size_t n_workspace)
 {
     unsigned char own[16];
     algorithm(own, la, lb);
     if (mock_refuses > 0)
         return mock_refuses--, 15;
-    if (d->op_a != op_t || d->op_b != op_n || la->rows != lb->rows || la->cols != lc->rows || lb->cols != lc->cols || la->type != 14 || lb->type != 14 || memcmp(own, algo, 16) != 0 || n_workspace < 100)
+    const int ta = d->op_a == op_t, tb = d->op_b == op_t;
+    const uint64_t K = ta ? la->rows : la->cols;
+    if ((!ta && d->op_a != op_n) || (!tb && d->op_b != op_n) || K != (tb ? lb->cols : lb->rows) || (ta ? la->cols : la->rows) != lc->rows || (tb ? lb->rows : lb->cols) != lc->cols ||
+        (d->epilogue && (d->epilogue != 4 || !d->bias || lc->type)) || la->ld < (int64_t)la->rows || lb->ld < (int64_t)lb->rows || la->type != 14 || lb->type != 14 || memcmp(own, algo, 16) != 0 || n_workspace < 100)
         return 7;
     for (uint64_t m = 0; m < lc->cols; m++)
         for (uint64_t n = 0; n < lc->rows; n++) {
             float s = 0;
-            for (uint64_t k = 0; k < la->rows; k++)
-                s += element(a, 14, n * (uint64_t)la->ld + k) * element(b, 14, m * (uint64_t)lb->ld + k);
-            set(c, lc->type, m * (uint64_t)lc->ld + n, *alpha * s + (*beta == 0 ? 0 : *beta * element(c, lc->type, m * (uint64_t)lc->ld + n)));
+            for (uint64_t k = 0; k < K; k++)
+                s += element(a, 14, ta ? n * (uint64_t)la->ld + k : k * (uint64_t)la->ld + n) * element(b, 14, tb ? k * (uint64_t)lb->ld + m : m * (uint64_t)lb->ld + k);
+            s = *alpha * s + (*beta == 0 ? 0 : *beta * element(add, lc->type, m * (uint64_t)lc->ld + n));
+            set(c, lc->type, m * (uint64_t)lc->ld + n, s + (d->epilogue ? d->bias[n] : 0));
         }
     mock_made++;
     return 0;
@@ -61,6 +65,8 @@ static int product(const struct desc *d, int op_n, int op_t, const float *alpha,
 #define COMPUTE_32F 68
 #define ATTR_A 3
 #define ATTR_B 4
+#define ATTR_EPILOGUE 7
+#define ATTR_BIAS 8
 #define OP_N 0
 #define OP_T 1
 #define ALGO_BYTES 64
@@ -71,6 +77,8 @@ size_t cublasLtGetVersion(void) { return (size_t)mock_version; }
 #undef COMPUTE_32F
 #undef ATTR_A
 #undef ATTR_B
+#undef ATTR_EPILOGUE
+#undef ATTR_BIAS
 #undef OP_N
 #undef OP_T
 #undef ALGO_BYTES
@@ -79,6 +87,8 @@ size_t cublasLtGetVersion(void) { return (size_t)mock_version; }
 #define COMPUTE_32F 2
 #define ATTR_A 0
 #define ATTR_B 1
+#define ATTR_EPILOGUE 2
+#define ATTR_BIAS 3
 #define OP_N 111
 #define OP_T 112
 #define ALGO_BYTES 24

@@ -6,10 +6,11 @@ int NAME(MatmulDescCreate)(void **d, int compute, int scale) { return compute !=
 int NAME(MatmulDescDestroy)(void *d) { return gone(d); }
 int NAME(MatmulDescSetAttribute)(void *d, int attribute, const void *v, size_t n)
 {
-    if (n != 4 || (attribute != ATTR_A && attribute != ATTR_B))
+    struct desc *of = d;
+    void *to = attribute == ATTR_A ? (void *)&of->op_a : attribute == ATTR_B ? (void *)&of->op_b : attribute == ATTR_EPILOGUE ? (void *)&of->epilogue : (void *)&of->bias;
+    if ((attribute == ATTR_BIAS ? n != 8 : n != 4) || (attribute != ATTR_A && attribute != ATTR_B && attribute != ATTR_EPILOGUE && attribute != ATTR_BIAS))
         return 7;
-    memcpy(attribute == ATTR_A ? &((struct desc *)d)->op_a : &((struct desc *)d)->op_b, v, 4);
-    return 0;
+    return memcpy(to, v, n), 0;
 }
 int NAME(MatrixLayoutCreate)(void **l, int type, uint64_t rows, uint64_t cols, int64_t ld)
 {
@@ -36,5 +37,5 @@ int NAME(Matmul)(void *h, void *d, const void *alpha, const void *a, void *la, c
                    const void *algo, void *workspace, size_t n, void *stream)
 {
     (void)h, (void)stream;
-    return c != e || lc != le || !workspace ? 7 : product(d, OP_N, OP_T, alpha, a, la, b, lb, beta, e, lc, algo, n);
+    return lc != le || !workspace ? 7 : product(d, OP_N, OP_T, alpha, a, la, b, lb, beta, c, e, lc, algo, n);
 }

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *exact = realloc(text, size + (size_t)n_last);
     if (exact && gpu_blas_read_choices(exact, size + (size_t)n_last, "me", &c, &n, &err) == 0)
         for (int i = 0; i < n; i++)
-            if (c[i].M < 1 || c[i].N < 1 || c[i].K < 1 || (c[i].c32 & ~1) || (i && c[i].M < c[i - 1].M))
+            if (c[i].M < 1 || c[i].N < 1 || c[i].K < 1 || c[i].form < 0 || c[i].form >= GPU_BLAS_FORMS || c[i].ld_a < 0 || (i && c[i].M < c[i - 1].M))
                 abort();
     mem_free(exact ? c : NULL);
     free(exact);

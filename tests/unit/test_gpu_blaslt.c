@@ -89,6 +89,45 @@ static int product(struct gpu_blas *blas, int M, int N, int K, bool c32)
     return 0;
 }
 
+/* Operands by columns, of which a has a gap, what is added, a bias: numbers that floats add exactly. */
+static int forms(struct gpu_blas *blas, int M, int N, int K, int ld_a, int form)
+{
+    float c[M_MAX * N_MAX], add[M_MAX * N_MAX], bias[N_MAX];
+    const bool a_cols = form & GPU_BLAS_A_COLS, b_cols = form & GPU_BLAS_B_COLS, own = form & GPU_BLAS_C32;
+    for (int i = 0; i < M * N; i++)
+        add[i] = c[i] = (float)(i % 9);
+    for (int i = 0; i < N; i++)
+        bias[i] = (float)(i % 5) - 2;
+    TRY(gpu_blas_run(blas, NULL, &(struct gpu_blas_product){ .a = a, .b = b, .c = c, .add = !(form & GPU_BLAS_ADD) ? NULL : own ? c : add, .bias = form & GPU_BLAS_BIAS ? bias : NULL, .M = M,
+                                                              .N = N, .K = K, .ld_a = ld_a, .c32 = true, .a_cols = a_cols, .b_cols = b_cols }, &err));
+    for (int m = 0; m < M; m++)
+        for (int n = 0; n < N; n++) {
+            float s = 0;
+            for (int k = 0; k < K; k++)
+                s += widened(a[a_cols ? k * (ld_a ? ld_a : M) + m : m * K + k]) * widened(b[b_cols ? k * N + n : n * K + k]);
+            assert_true(c[m * N + n] == s + (form & GPU_BLAS_ADD ? add[m * N + n] : 0) + (form & GPU_BLAS_BIAS ? bias[n] : 0));
+        }
+    return 0;
+}
+static void operands_by_columns_and_what_is_added(void **state)
+{
+    (void)state;
+    fill();
+    for (int amd = 0; amd < 2; amd++) {
+        struct gpu *g = device(amd);
+        struct gpu_blas *blas;
+        OK(gpu_blas_open(&blas, g, NULL, &err));
+        for (int form = 0; form < GPU_BLAS_FORMS; form++) {
+            OK(forms(blas, 3, 8, 6, 0, form));
+            OK(forms(blas, 5, 8, 7, form & GPU_BLAS_A_COLS ? 8 : 0, form));
+        }
+        assert_int_equal(gpu_blas_run(blas, NULL, &(struct gpu_blas_product){ .a = a, .b = b, .c = b, .bias = (const float *)(const void *)b, .M = 1, .N = 8, .K = 8 }, &err), ERR_UNSUPPORTED);
+        gpu_blas_close(blas);
+        gpu_close(g);
+        assert_int_equal(*seen("mock_alive"), 0);
+    }
+}
+
 static void both_libraries_give_rows_times_rows(void **state)
 {
     (void)state;
@@ -205,7 +244,7 @@ static void a_damaged_file_of_choices_is_replaced(void **state)
     fill();
     struct gpu *g = device(true);
     struct gpu_blas *blas;
-    put_in_dir("damaged", "lathe blaslt 1 hipBLASLt 1000 gfx942 emulated\n1 8 16 0 100 zz\nend 0000000000000000\n");
+    put_in_dir("damaged", "lathe blaslt 2 hipBLASLt 1000 gfx942 emulated\n1 8 16 0 0 100 zz\nend 0000000000000000\n");
     OK(gpu_blas_open(&blas, g, in_dir("damaged"), &err));
     *seen("mock_asked") = 0;
     OK(product(blas, 1, 8, 16, false));
@@ -224,7 +263,7 @@ static int read_lines(const char *lines)
 {
     char text[4096];
     struct gpu_blas_choice *c;
-    int n = snprintf(text, sizeof text, "lathe blaslt 1 me\n%s", lines), n_choice;
+    int n = snprintf(text, sizeof text, "lathe blaslt 2 me\n%s", lines), n_choice;
     n += snprintf(text + n, sizeof text - (size_t)n, "end %016llx\n", (unsigned long long)hash64(text, (size_t)n, 0));
     const int rc = gpu_blas_read_choices(text, (size_t)n, "me", &c, &n_choice, &err);
     mem_free(c);
@@ -235,12 +274,12 @@ static void only_choices_that_were_written_so_are_read(void **state)
     (void)state;
 #define ALGO "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"
     assert_int_equal(read_lines(""), 0);
-    assert_int_equal(read_lines("1 8 16 0 100 " ALGO "\n"), 1);
-    assert_int_equal(read_lines("1 8 16 0 100 " ALGO "\n1 8 16 1 0 " ALGO "\n2147483647 8 16 0 33554432 " ALGO "\n"), 3);
+    assert_int_equal(read_lines("1 8 16 0 0 100 " ALGO "\n"), 1);
+    assert_int_equal(read_lines("1 8 16 0 0 100 " ALGO "\n1 8 16 0 1 0 " ALGO "\n2147483647 8 16 0 0 33554432 " ALGO "\n"), 3);
     static const char *const wrong[] = {
-        "1 8 16 1 0 " ALGO "\n1 8 16 0 100 " ALGO "\n", "1 8 16 0 0 " ALGO "\n1 8 16 0 0 " ALGO "\n", "0 8 16 0 100 " ALGO "\n", "-1 8 16 0 100 " ALGO "\n",
-        "2147483648 8 16 0 100 " ALGO "\n", "1 8 16 2 100 " ALGO "\n", "1 8 16 0 33554433 " ALGO "\n", "1 8 16 0 100 " ALGO "0\n", "1 8 16 0 100 " ALGO, "1 8 16 0  " ALGO "\n",
-        "1 8 16 0 100 000g\n", "\n", "1 8\n16 0 100 " ALGO "\n",
+        "1 8 16 0 1 0 " ALGO "\n1 8 16 0 0 100 " ALGO "\n", "1 8 16 0 0 0 " ALGO "\n1 8 16 0 0 0 " ALGO "\n", "0 8 16 0 0 100 " ALGO "\n", "-1 8 16 0 0 100 " ALGO "\n",
+        "2147483648 8 16 0 0 100 " ALGO "\n", "1 8 16 0 32 100 " ALGO "\n", "1 8 16 0 0 33554433 " ALGO "\n", "1 8 16 0 0 100 " ALGO "0\n", "1 8 16 0 0 100 " ALGO, "1 8 16 0 0  " ALGO "\n",
+        "1 8 16 0 0 100 000g\n", "\n", "1 8\n16 0 0 100 " ALGO "\n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(read_lines(wrong[i]), ERR_CORRUPT);
@@ -253,7 +292,7 @@ static void only_choices_that_were_written_so_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_libraries_give_rows_times_rows), cmocka_unit_test(an_algorithm_is_asked_for_once_and_kept_between_runs),
+        cmocka_unit_test(both_libraries_give_rows_times_rows), cmocka_unit_test(operands_by_columns_and_what_is_added), cmocka_unit_test(an_algorithm_is_asked_for_once_and_kept_between_runs),
         cmocka_unit_test(a_choice_that_is_refused_is_made_again), cmocka_unit_test(what_it_cannot_do_is_said),
         cmocka_unit_test(a_damaged_file_of_choices_is_replaced), cmocka_unit_test(only_choices_that_were_written_so_are_read),
     };

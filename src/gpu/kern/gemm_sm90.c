@@ -7,14 +7,30 @@
  * last.  (Clusters of two blocks that share B's loads were a quarter slower on an H100.)
  * Any M; N a multiple of 8; K of 8 (bf16) or 16: TMA reads zeros past the ends and drops what would be written there.
  * Maps, row-major, 128-byte swizzle: map_a (K, M) and map_b (K, N) in boxes of 128 bytes x 128 rows; map_c (N, M) in boxes of 64 x 64.
- * Grid: as many blocks as multiprocessors, no more than tiles.  Dynamic shared memory: as kernels.def says. */
+ * Grid: as many blocks as multiprocessors, no more than tiles.  Dynamic shared memory: as kernels.def says.
+ *
+ * Of training (product_sm90_nt, _nn, _tn): c = add + bias + a b, c floats, or bf16 without add; b, or both, by columns (B[k][n], A[k][m]: maps (N, K) and
+ * (M, K) in boxes of 64 x 64, which the products take as they lie).  With n_split the k's of a tile are cut into that many runs, each a unit of the walk
+ * and a c of its own, which split_sum adds up in order: bits depend on n_split, not on the grid. */
 #include "gpu/wgmma.h"
 #include "gpu/args.h"
 #ifndef N_TILE
 #define N_TILE 256
 #endif
 #define GROUP 16                  /* tiles of rows */
-#if defined(GEMM_E4M3)
+#if defined(PRODUCT_A_COLS)
+#define GEMM product_sm90_tn
+#define K_TILE 64
+#define PRODUCT wgmma_bf16_n256_tn
+#elif defined(PRODUCT_B_COLS)
+#define GEMM product_sm90_nn
+#define K_TILE 64
+#define PRODUCT wgmma_bf16_n256_nn
+#elif defined(PRODUCT_ROWS)
+#define GEMM product_sm90_nt
+#define K_TILE 64
+#define PRODUCT wgmma_bf16_n256
+#elif defined(GEMM_E4M3)
 #define GEMM gemm_sm90_e4m3
 #define K_TILE 128
 #define PRODUCT wgmma_e4m3_n256
@@ -41,6 +57,25 @@
 #define N_OUT 2                   /* of them in flight, per warpgroup */
 #define CONSUMERS 8               /* warps that give a stage back */
 
+#if defined(PRODUCT_A_COLS) || defined(PRODUCT_B_COLS) || defined(PRODUCT_ROWS)
+#define ARGS product_sm90_args
+#define N_SPLIT(a) ((a)->n_split)
+#else
+#define ARGS gemm_sm90_args
+#define N_SPLIT(a) 1
+#endif
+#define BOX (64 * 128)            /* 64 columns of 64 k's */
+#ifdef PRODUCT_A_COLS
+#define OPERAND_A(at, wg) wgmma_mn_major((at) + (u32)(wg) * BOX, BOX)
+#else
+#define OPERAND_A(at, wg) wgmma_k_major((at) + (u32)(wg) * (A_BYTES / 2))
+#endif
+#if defined(PRODUCT_A_COLS) || defined(PRODUCT_B_COLS)
+#define OPERAND_B(at) wgmma_mn_major((at) + A_BYTES, BOX)
+#else
+#define OPERAND_B(at) wgmma_k_major((at) + A_BYTES)
+#endif
+
 struct tile { int m, n; };
 /* Tile t of the walk: GROUP of them down, then a column right, then the next rows of tiles. */
 DK_INLINE struct tile tile_at(int t, int rows, int cols)
@@ -50,21 +85,45 @@ DK_INLINE struct tile tile_at(int t, int rows, int cols)
     return (struct tile){first + i % high, i / high};
 }
 
-DK_INLINE void load_tiles(const struct gemm_sm90_args *a, u32 ring, u32 full, u32 empty, int rows, int cols, int n_k)
+/* Unit u of the walk: run `split` of a tile's k's, and the blocks of them from k on, before end. */
+struct unit { struct tile at; int split, k, end; };
+DK_INLINE struct unit unit_at(int u, int n_split, int rows, int cols, int n_k)
+{
+    struct unit r;
+    r.split = u / (rows * cols);
+    r.at = tile_at(u - r.split * rows * cols, rows, cols);
+    r.k = r.split * n_k / n_split;
+    r.end = (r.split + 1) * n_k / n_split;
+    return r;
+}
+
+DK_INLINE void load_tiles(const struct ARGS *a, u32 ring, u32 full, u32 empty, int rows, int cols, int n_k)
 {
     tma_map(a->map_a);
     tma_map(a->map_b);
     u32 s = 0, parity = 1;
-    for (int t = dk_bx(); t < rows * cols; t += grid_x()) {
-        const struct tile at = tile_at(t, rows, cols);
-        for (int k = 0; k < n_k; k++) {
+    for (int u = dk_bx(); u < rows * cols * N_SPLIT(a); u += grid_x()) {
+        const struct unit unit = unit_at(u, N_SPLIT(a), rows, cols, n_k);
+        const struct tile at = unit.at;
+        for (int k = unit.k; k < unit.end; k++) {
             const u32 to = ring + s * STAGE_BYTES, bar = full + 8 * s;
             mbar_wait(empty + 8 * s, parity);
             mbar_expect(bar, STAGE_BYTES);
+#ifdef PRODUCT_A_COLS
+            tma_load_2d(to, a->map_a, at.m * 128, k * K_TILE, bar);
+            tma_load_2d(to + BOX, a->map_a, at.m * 128 + 64, k * K_TILE, bar);
+#else
             tma_load_2d(to, a->map_a, k * K_TILE, at.m * 128, bar);
+#endif
+#if defined(PRODUCT_A_COLS) || defined(PRODUCT_B_COLS)
+            DK_UNROLL
+            for (int i = 0; i < N_TILE / 64; i++)
+                tma_load_2d(to + A_BYTES + (u32)i * BOX, a->map_b, at.n * N_TILE + i * 64, k * K_TILE, bar);
+#else
             DK_UNROLL
             for (int i = 0; i < N_TILE / 128; i++)
                 tma_load_2d(to + A_BYTES + (u32)i * (128 * 128), a->map_b, k * K_TILE, at.n * N_TILE + i * 128, bar);
+#endif
             if (++s == STAGES) {
                 s = 0;
                 parity ^= 1;
@@ -78,7 +137,7 @@ DK_INLINE void give_back(u32 empty)
     if (dk_lane() == 0)
         mbar_arrive(empty);
 }
-DK_INLINE void store_tile(const struct gemm_sm90_args *a, float *d, u32 out, int x, int y, int wg)
+DK_INLINE void store_tile(const struct ARGS *a, float *d, u32 out, int x, int y, int wg)
 {
     const int l = dk_lane(), w = dk_wave() & 3, first = (dk_tid() & 127) == 0;
     const int row = 16 * w + 8 * ((l >> 3) & 1) + (l & 7);
@@ -110,7 +169,53 @@ DK_INLINE void store_tile(const struct gemm_sm90_args *a, float *d, u32 out, int
     }
 }
 
-DK_BOUNDS(384) DK_KERNEL void GEMM(struct gemm_sm90_args a)
+#if defined(PRODUCT_A_COLS) || defined(PRODUCT_B_COLS) || defined(PRODUCT_ROWS)
+/* The thread's numbers: two side by side of each eight columns, of two rows.  What is added is read eight times before it may be written over. */
+DK_INLINE void store_product(const struct ARGS *a, float *d, u32 out, int x, int y, int split, int wg)
+{
+    const int col = x + 2 * (dk_lane() & 3), whole = a->n_split == 1;
+    if (a->bias && whole) {
+        DK_UNROLL
+        for (int i = 0; i < N_TILE / 8; i++) {
+            const f32x2 b = col + 8 * i < a->N ? *(const DK_GLOBAL f32x2 *)(a->bias + col + 8 * i) : (f32x2)(0, 0);
+            d[4 * i] += b[0];
+            d[4 * i + 1] += b[1];
+            d[4 * i + 2] += b[0];
+            d[4 * i + 3] += b[1];
+        }
+    }
+    if (!a->c) {
+        store_tile(a, d, out, x, y, wg);
+        return;
+    }
+    DK_UNROLL
+    for (int h = 0; h < 2; h++) {
+        const int row = y + 16 * (dk_wave() & 3) + (dk_lane() >> 2) + 8 * h;
+        const long at = (long)row * a->N + col;
+        DK_GLOBAL float *c = a->c + (long)split * a->M * a->N + at;
+        const DK_GLOBAL float *add = a->add && whole && row < a->M ? a->add + at : (const DK_GLOBAL float *)0;
+        DK_UNROLL
+        for (int i = 0; i < N_TILE / 8; i += 8) {
+            f32x2 more[8];
+            DK_UNROLL
+            for (int j = 0; j < 8; j++)
+                more[j] = add && col + 8 * (i + j) < a->N ? *(const DK_GLOBAL f32x2 *)(add + 8 * (i + j)) : (f32x2)(0, 0);
+            DK_UNROLL
+            for (int j = 0; j < 8; j++)
+                if (row < a->M && col + 8 * (i + j) < a->N)
+                    *(DK_GLOBAL f32x2 *)(c + 8 * (i + j)) = (f32x2)(d[4 * (i + j) + 2 * h] + more[j][0], d[4 * (i + j) + 2 * h + 1] + more[j][1]);
+        }
+    }
+}
+#else
+DK_INLINE void store_product(const struct ARGS *a, float *d, u32 out, int x, int y, int split, int wg)
+{
+    (void)split;
+    store_tile(a, d, out, x, y, wg);
+}
+#endif
+
+DK_BOUNDS(384) DK_KERNEL void GEMM(struct ARGS a)
 {
     const u32 ring = dk_dynamic_shared(), out = ring + STAGES * STAGE_BYTES, full = out + 2 * N_OUT * OUT_BYTES, empty = full + 8 * STAGES;
     const int wg = dk_tid() / 128, n_k = (a.K + K_TILE - 1) / K_TILE, rows = (a.M + 127) / 128, cols = (a.N + N_TILE - 1) / N_TILE;
@@ -133,18 +238,18 @@ DK_BOUNDS(384) DK_KERNEL void GEMM(struct gemm_sm90_args a)
         for (int i = 0; i < N_TILE / 2; i++)
             d[i] = 0;
         u32 s = 0, parity = 0;
-        for (int t = dk_bx(); t < rows * cols; t += grid_x()) {
-            const struct tile at = tile_at(t, rows, cols);
+        for (int u = dk_bx(); u < rows * cols * N_SPLIT(&a); u += grid_x()) {
+            const struct unit unit = unit_at(u, N_SPLIT(&a), rows, cols, n_k);
             u32 last = 0;
             DK_ROLLED
-            for (int k = 0; k < n_k; k++) {
+            for (int k = unit.k; k < unit.end; k++) {
                 const u32 from = ring + s * STAGE_BYTES;
                 mbar_wait(full + 8 * s, parity);
                 wgmma_fence();
-                PRODUCT(d, wgmma_k_major(from + (u32)wg * (A_BYTES / 2)), wgmma_k_major(from + A_BYTES), k > 0);
+                PRODUCT(d, OPERAND_A(from, wg), OPERAND_B(from), k > unit.k);
                 wgmma_commit();
                 wgmma_wait(1);
-                if (k > 0)
+                if (k > unit.k)
                     give_back(empty + 8 * last);
                 last = s;
                 if (++s == STAGES) {
@@ -154,7 +259,7 @@ DK_BOUNDS(384) DK_KERNEL void GEMM(struct gemm_sm90_args a)
             }
             DONE(d);
             give_back(empty + 8 * last);
-            store_tile(&a, d, out + (u32)wg * N_OUT * OUT_BYTES, at.n * N_TILE, at.m * 128 + wg * 64, wg);
+            store_product(&a, d, out + (u32)wg * N_OUT * OUT_BYTES, unit.at.n * N_TILE, unit.at.m * 128 + wg * 64, unit.split, wg);
         }
         if ((dk_tid() & 127) == 0)
             tma_store_done();

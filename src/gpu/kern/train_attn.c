@@ -215,6 +215,31 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void attn_train_delta(struct attn_train_args a)
 }
 #endif
 
+#if D == 128
+DK_BOUNDS(N_THREAD) DK_KERNEL void attn_delta(struct attn_delta_args a)
+{
+    const long i = (long)dk_bx() * N_WAVE + dk_wave();
+    const int there = i < (long)a.n_row * a.n_head;
+    float sum = 0;
+    for (int c = 4 * dk_lane(); there && c < a.d; c += 4 * DK_WAVE) {
+        const u32x2 o = *(const DK_GLOBAL u32x2 *)(a.o + i * a.d + c);
+        u32x2 g;
+        if (a.d_o) {
+            const f32x4 v = *(const DK_GLOBAL f32x4 *)(a.d_o + i * a.d + c);
+            g[0] = dk_bf16_pair(v[0], v[1]);
+            g[1] = dk_bf16_pair(v[2], v[3]);
+            *(DK_GLOBAL u32x2 *)(a.d_o16 + i * a.d + c) = g;
+        } else {
+            g = *(const DK_GLOBAL u32x2 *)(a.d_o16 + i * a.d + c);
+        }
+        sum += dk_bf16_low(g[0]) * dk_bf16_low(o[0]) + dk_bf16_high(g[0]) * dk_bf16_high(o[0]) + dk_bf16_low(g[1]) * dk_bf16_low(o[1]) + dk_bf16_high(g[1]) * dk_bf16_high(o[1]);
+    }
+    sum = dk_wave_sum(sum);
+    if (there && dk_lane() == 0)
+        a.delta[i % a.n_head * a.n_row + i / a.n_head] = sum;
+}
+#endif
+
 DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void NAME(attn_train_dq_)(struct attn_train_args a)
 {
     DK_SHARED(u16, s, ATTN_TRAIN_ROWS * LD + (D == 64 ? 512 : 0));

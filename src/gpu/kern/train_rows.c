@@ -102,6 +102,182 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void col_sum(struct col_sum_args a)
     a.partial[(long)dk_by() * a.C + c] = s;
 }
 
+/* A thread four columns of a chunk; eight rows are read before any is written. */
+DK_BOUNDS(N_THREAD) DK_KERNEL void train_pack(struct train_pack_args a)
+{
+    const int c = (dk_bx() * N_THREAD + dk_tid()) * 4, first = dk_by() * GPU_CHUNK, end = first + GPU_CHUNK < a.n_row ? first + GPU_CHUNK : a.n_row;
+    if (c >= a.C)
+        return;
+    f32x4 s = { 0, 0, 0, 0 };
+    for (int row = first; row < end; row += 8) {
+        f32x4 v[8];
+        DK_UNROLL
+        for (int i = 0; i < 8; i++)
+            v[i] = *(const DK_GLOBAL f32x4 *)(a.x + (row + i < end ? row + i : end - 1) * a.ld_x + c);
+        DK_UNROLL
+        for (int i = 0; i < 8; i++) {
+            const u32x2 h = { dk_bf16_pair(v[i][0], v[i][1]), dk_bf16_pair(v[i][2], v[i][3]) };
+            if (row + i < end) {
+                s += v[i];
+                *(DK_GLOBAL u32x2 *)(a.y + (long)(row + i) * a.C + c) = h;
+            }
+        }
+    }
+    if (a.partial)
+        *(DK_GLOBAL f32x4 *)(a.partial + (long)dk_by() * a.C + c) = s;
+}
+
+DK_BOUNDS(N_THREAD) DK_KERNEL void split_sum(struct split_sum_args a)
+{
+    const long i = ((long)dk_bx() * N_THREAD + dk_tid()) * 4;
+    if (i >= a.n)
+        return;
+    f32x4 s = *(const DK_GLOBAL f32x4 *)(a.part + i);
+    for (int j = 1; j < a.n_split; j++)
+        s += *(const DK_GLOBAL f32x4 *)(a.part + j * a.n + i);
+    if (a.bias)
+        s += *(const DK_GLOBAL f32x4 *)(a.bias + i % a.N);
+    if (a.add)
+        s += *(const DK_GLOBAL f32x4 *)(a.add + i);
+    *(DK_GLOBAL f32x4 *)(a.c + i) = s;
+}
+
+/* ---- four columns a thread, of floats or bf16 ---- */
+
+DK_INLINE f32x4 rows_widen(u32x2 h)
+{
+    const f32x4 v = { dk_bf16_low(h[0]), dk_bf16_high(h[0]), dk_bf16_low(h[1]), dk_bf16_high(h[1]) };
+    return v;
+}
+DK_INLINE f32x4 rows_four(const DK_GLOBAL void *x, int x16, long at)
+{
+    return x16 ? rows_widen(*(const DK_GLOBAL u32x2 *)((const DK_GLOBAL u16 *)x + at)) : *(const DK_GLOBAL f32x4 *)((const DK_GLOBAL float *)x + at);
+}
+DK_INLINE void rows_put_four(DK_GLOBAL void *y, int y16, long at, f32x4 v)
+{
+    const u32x2 h = { dk_bf16_pair(v[0], v[1]), dk_bf16_pair(v[2], v[3]) };
+    if (y16)
+        *(DK_GLOBAL u32x2 *)((DK_GLOBAL u16 *)y + at) = h;
+    else
+        *(DK_GLOBAL f32x4 *)((DK_GLOBAL float *)y + at) = v;
+}
+DK_BOUNDS(N_THREAD) DK_KERNEL void col_sum16(struct col_sum16_args a)
+{
+    const int c = (dk_bx() * N_THREAD + dk_tid()) * 4, first = dk_by() * GPU_CHUNK, end = first + GPU_CHUNK < a.n_row ? first + GPU_CHUNK : a.n_row;
+    if (c >= a.C)
+        return;
+    f32x4 s = { 0, 0, 0, 0 };
+    for (long row = first; row < end; row++)
+        s += rows_four(a.x, 1, row * a.ld_x + c);
+    *(DK_GLOBAL f32x4 *)(a.partial + (long)dk_by() * a.C + c) = s;
+}
+
+/* A lane's columns of a row: four, and four of each WAVE_COLS further on. */
+#define WAVE_COLS (4 * DK_WAVE)
+#define WAVE_FOURS (GPU_NORM_WAVE / WAVE_COLS)
+DK_BOUNDS(N_THREAD) DK_KERNEL void norm_wave(struct norm_train_args a)
+{
+    const long row = (long)dk_bx() * N_WAVE + dk_wave();
+    const int there = row < a.n_row, own = 4 * dk_lane();
+    f32x4 x[WAVE_FOURS];
+    float mean = 0, s = 0;
+    DK_UNROLL
+    for (int i = 0; i < WAVE_FOURS; i++) {
+        const int c = own + i * WAVE_COLS;
+        x[i] = there && c < a.C ? *(const DK_GLOBAL f32x4 *)(a.x + row * a.ld_x + c) : (f32x4){ 0, 0, 0, 0 };
+        mean += x[i][0] + x[i][1] + (x[i][2] + x[i][3]);
+    }
+    mean = a.layer ? dk_wave_sum(mean) / (float)a.C : 0.0f;
+    DK_UNROLL
+    for (int i = 0; i < WAVE_FOURS; i++) {
+        if (own + i * WAVE_COLS < a.C)
+            x[i] -= mean;
+        s += x[i][0] * x[i][0] + x[i][1] * x[i][1] + (x[i][2] * x[i][2] + x[i][3] * x[i][3]);
+    }
+    s = dk_wave_sum(s);
+    const float rstd = dk_rsqrt(s / (float)a.C + a.eps);
+    if (!there)
+        return;
+    DK_UNROLL
+    for (int i = 0; i < WAVE_FOURS; i++) {
+        const int c = own + i * WAVE_COLS;
+        if (c >= a.C)
+            continue;
+        f32x4 y = x[i] * rstd;
+        if (a.w)
+            y *= *(const DK_GLOBAL f32x4 *)(a.w + c);
+        if (a.b)
+            y += *(const DK_GLOBAL f32x4 *)(a.b + c);
+        rows_put_four(a.y, a.y16, row * a.ld_y + c, y);
+    }
+    if (dk_lane() == 0) {
+        a.rstd[row * a.ld_stat] = rstd;
+        if (a.layer)
+            a.mean[row * a.ld_stat] = mean;
+    }
+}
+DK_BOUNDS(N_THREAD) DK_KERNEL void norm_wave_back(struct norm_train_args a)
+{
+    DK_SHARED(float, sums, N_WAVE * WAVE_COLS);
+    const int own = 4 * dk_lane();
+    f32x4 w[WAVE_FOURS], dw[WAVE_FOURS], db[WAVE_FOURS];
+    DK_UNROLL
+    for (int i = 0; i < WAVE_FOURS; i++) {
+        const int c = own + i * WAVE_COLS;
+        w[i] = c >= a.C ? (f32x4){ 0, 0, 0, 0 } : a.w ? *(const DK_GLOBAL f32x4 *)(a.w + c) : (f32x4){ 1, 1, 1, 1 };
+        dw[i] = db[i] = (f32x4){ 0, 0, 0, 0 };
+    }
+    for (int j = 0; j < GPU_CHUNK / N_WAVE; j++) {
+        const long row = (long)dk_bx() * GPU_CHUNK + dk_wave() * (GPU_CHUNK / N_WAVE) + j;
+        const int there = row < a.n_row;
+        const float rstd = there ? a.rstd[row * a.ld_stat] : 0.0f, mean = there && a.layer ? a.mean[row * a.ld_stat] : 0.0f;
+        f32x4 xh[WAVE_FOURS], dy[WAVE_FOURS];
+        float g_mean = 0, gx_mean = 0;
+        DK_UNROLL
+        for (int i = 0; i < WAVE_FOURS; i++) {
+            const int c = own + i * WAVE_COLS, in = there && c < a.C;
+            xh[i] = in ? *(const DK_GLOBAL f32x4 *)(a.x + row * a.ld_x + c) : (f32x4){ 0, 0, 0, 0 };
+            dy[i] = in ? rows_four(a.dy, a.dy16, row * a.ld_dy + c) : (f32x4){ 0, 0, 0, 0 };
+        }
+        DK_UNROLL
+        for (int i = 0; i < WAVE_FOURS; i++) {
+            xh[i] = (xh[i] - mean) * rstd;
+            dw[i] += dy[i] * xh[i];
+            db[i] += dy[i];
+            dy[i] *= w[i];
+            const f32x4 p = dy[i] * xh[i];
+            g_mean += dy[i][0] + dy[i][1] + (dy[i][2] + dy[i][3]);
+            gx_mean += p[0] + p[1] + (p[2] + p[3]);
+        }
+        g_mean = a.layer ? dk_wave_sum(g_mean) / (float)a.C : 0.0f;
+        gx_mean = dk_wave_sum(gx_mean) / (float)a.C;
+        DK_UNROLL
+        for (int i = 0; i < WAVE_FOURS; i++) {
+            const int c = own + i * WAVE_COLS;
+            if (!there || c >= a.C || !a.dx)
+                continue;
+            DK_GLOBAL f32x4 *dx = (DK_GLOBAL f32x4 *)(a.dx + row * a.ld_dx + c);
+            const f32x4 d = (dy[i] - g_mean - xh[i] * gx_mean) * rstd;
+            *dx = a.add ? *dx + d : d;
+        }
+    }
+    if (!a.partial)
+        return;
+    DK_UNROLL
+    for (int i = 0; i < 2 * WAVE_FOURS; i++) {                 /* WAVE_COLS of dw at a time, then of db */
+        dk_barrier();
+        *(DK_LOCAL f32x4 *)(sums + dk_wave() * WAVE_COLS + own) = i < WAVE_FOURS ? dw[i % WAVE_FOURS] : db[i % WAVE_FOURS];
+        dk_barrier();
+        const int c = i % WAVE_FOURS * WAVE_COLS + dk_tid();
+        if (dk_tid() < WAVE_COLS && c < a.C) {
+            float s = 0;
+            for (int k = 0; k < N_WAVE; k++)
+                s += sums[k * WAVE_COLS + dk_tid()];
+            a.partial[((long)dk_bx() * 2 + i / WAVE_FOURS) * a.C + c] = s;
+        }
+    }
+}
+
 /* ---- activations: a block a row ---- */
 
 DK_INLINE float rows_exp(float x) { return dk_exp2(x * DK_LOG2E); }
@@ -196,6 +372,38 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void act_back(struct act_train_args a)
         a.dscale[row] = sum;
 }
 
+DK_BOUNDS(N_THREAD) DK_KERNEL void act_four(struct act_train_args a)
+{
+    const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / (a.F / 4), c = i % (a.F / 4) * 4;
+    if (row >= a.n_row)
+        return;
+    const f32x4 none = { 0, 0, 0, 0 }, h = rows_four(a.h, a.h16, row * a.ld_h + c), u = a.kind >= GPU_ACT_SWIGLU ? rows_four(a.h, a.h16, row * a.ld_h + a.F + c) : none;
+    f32x4 y;
+    DK_UNROLL
+    for (int j = 0; j < 4; j++)
+        y[j] = rows_act(a.kind, h[j], u[j]).y;
+    rows_put_four(a.y, a.y16, row * a.ld_y + c, y);
+}
+DK_BOUNDS(N_THREAD) DK_KERNEL void act_four_back(struct act_train_args a)
+{
+    const long i = (long)dk_bx() * N_THREAD + dk_tid(), row = i / (a.F / 4), c = i % (a.F / 4) * 4;
+    if (row >= a.n_row)
+        return;
+    const int gated = a.kind >= GPU_ACT_SWIGLU;
+    const f32x4 none = { 0, 0, 0, 0 }, h = rows_four(a.h, a.h16, row * a.ld_h + c), u = gated ? rows_four(a.h, a.h16, row * a.ld_h + a.F + c) : none,
+                dy = rows_four(a.dy, a.dy16, row * a.ld_dy + c);
+    f32x4 da, du;
+    DK_UNROLL
+    for (int j = 0; j < 4; j++) {
+        const struct act_slope s = rows_act(a.kind, h[j], u[j]);
+        da[j] = dy[j] * s.da;
+        du[j] = dy[j] * s.du;
+    }
+    rows_put_four(a.dh, a.dh16, row * a.ld_dh + c, da);
+    if (gated)
+        rows_put_four(a.dh, a.dh16, row * a.ld_dh + a.F + c, du);
+}
+
 /* ---- rotation: a thread a pair ---- */
 
 DK_BOUNDS(N_THREAD) DK_KERNEL void rope_turn(struct rope_turn_args a)
@@ -257,8 +465,11 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void ce_train(struct ce_args a)
     DK_SHARED(float, red, BLOCK_WAVES);
     const int row = dk_bx(), target = a.target[row];
     DK_GLOBAL float *x = a.x + row * a.ld;
+    DK_GLOBAL u16 *y = a.y ? a.y + row * a.ld : (DK_GLOBAL u16 *)0;
+    for (int i = (target < 0 ? 0 : a.V) + dk_tid(); y && a.grad && i < a.ld; i += N_THREAD)
+        y[i] = 0;
     if (target < 0) {
-        for (int i = dk_tid(); a.grad && i < a.V; i += N_THREAD)
+        for (int i = dk_tid(); !y && a.grad && i < a.V; i += N_THREAD)
             x[i] = 0;
         if (dk_tid() == 0)
             a.nll[row] = 0;
@@ -279,6 +490,10 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void ce_train(struct ce_args a)
     const float r = 1.0f / s, scale = a.token_scale ? a.token_scale[row] : a.scale;
     for (int i = dk_tid(); i < a.V; i += N_THREAD) {
         const float v = capped(x[i], a.cap), p = (rows_exp(v - most) * r - (i == target ? 1.0f : 0.0f)) * scale;
-        x[i] = a.cap > 0 ? p * (1.0f - v / a.cap * (v / a.cap)) : p;
+        const float d = a.cap > 0 ? p * (1.0f - v / a.cap * (v / a.cap)) : p;
+        if (y)
+            y[i] = (u16)dk_bf16(d);
+        else
+            x[i] = d;
     }
 }
