@@ -1,4 +1,5 @@
-/* exec_linear.c - products on a device: rows eight at a time, by kernels that read each weight in its own type (gpu/product.h). */
+/* exec_linear.c - products on a device, by kernels that read each weight in its own type (gpu/product.h): those of bf16, Q8_0 and Q4_0 by matrix instructions, as many rows as there
+ * are; the other types eight rows at a time.  A row has the same bits whatever their number. */
 #include "exec/exec_op.h"
 #include "gpu/product.h"
 
@@ -48,34 +49,78 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
         if (type == N_CPU_TYPE || tensor_cols(t) % gpu_gemv_block((int)type))
             return EXEC_REFUSE(err, x, g, n, "it has no product with rows of %lld in %s (%s); --precision bf16 or fp32 keeps weights in another type", (long long)tensor_cols(t),
                                type_name(t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32), t->name);
-        const enum gpu_kernel first = gpu_gemv_kernel((int)type, 1);
+        const enum gpu_kernel first = gpu_mat_has((int)type) ? gpu_mat_of((int)type, 1, 1).kernel : gpu_gemv_kernel((int)type, 1);
         if (!gpu_has(x->gpu, first))
             return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(first));
     }
     return 0;
 }
 
-/* q[M][K], then ds[M][K / 32][2]. */
-static size_t quants(int64_t M, int64_t K) { return exec_round((size_t)(M * K)); }
-size_t exec_product_work(const struct graph *g, int w, int64_t M)
+/* Do M rows go to bf16 first? */
+static bool needs_x16(const struct tensor *t, int64_t M)
 {
-    const int64_t K = tensor_cols(&g->tensor[w]);
-    return needs_a8(&g->tensor[w]) ? exec_round(quants(M, K) + (size_t)(M * K / 16) * sizeof(float)) : 0;
+    for (int s = 0; s < n_parts(t); s++)
+        if (gpu_mat_has((int)part_type(t, s)) && gpu_mat_of((int)part_type(t, s), (int)M, 1).x16)
+            return true;
+    return false;
+}
+
+/* q[M][K], then ds[M][K / 32][2], where a part of the weight takes int8; then x16[M][K] where one takes bf16. */
+struct places { size_t ds, x16, bytes; };
+static struct places places_of(const struct graph *g, int w, int64_t M)
+{
+    const size_t n = (size_t)(M * tensor_cols(&g->tensor[w])), a8 = needs_a8(&g->tensor[w]);
+    struct places p = { .ds = a8 * exec_round(n) };
+    p.x16 = p.ds + a8 * exec_round(n / 4);
+    p.bytes = p.x16 + needs_x16(&g->tensor[w], M) * exec_round(2 * n);
+    return p;
+}
+size_t exec_product_work(const struct graph *g, int w, int64_t M) { return places_of(g, w, M).bytes; }
+
+/* Of a part of the weight all rows: as many a launch as its kernel takes. */
+static int by_matrix(struct exec_run *r, const struct part *w, struct mat_args a, struct err *err)
+{
+    const int64_t M = a.M, K = a.K;
+    const struct gpu_mat k = gpu_mat_of((int)w->type, (int)M, a.N);
+    const bool a8 = gpu_gemv_takes_a8((int)w->type);
+    for (int64_t m = 0; m < M; m += k.rows) {
+        a.M = (int)min_i64(k.rows, M - m);
+        TRY(exec_launch(r, k.kernel, k.gx, k.gy, 1, &a, err));
+        a.y += k.rows * a.ld_y;
+        a.add = a.add ? a.add + k.rows * a.ld_y : NULL;
+        if (a8)
+            a.xq += k.rows * K, a.xds += k.rows * (K / 16);
+        else
+            a.x += k.rows * K;
+    }
+    return 0;
 }
 
 int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
 {
     const struct tensor *t = &r->g->tensor[p->w];
     const int64_t N = t->shape[t->rank - 2].n, K = tensor_cols(t), n_wave = 256 / gpu_facts(r->x->gpu)->wave;
+    const struct places at_work = places_of(r->g, p->w, p->M);
     i8 *q = (i8 *)(void *)work;
-    float *ds = (float *)(void *)(work + quants(p->M, K));
+    float *ds = (float *)(void *)(work + at_work.ds);
+    u16 *x16 = (u16 *)(void *)(work + at_work.x16);
     if (needs_a8(t)) {
         const struct quantize_args a = { .q = q, .ds = ds, .x = p->x, .ld_x = K, .n_row = (int)p->M, .K = (int)K };
         TRY(exec_launch(r, GPU_quantize_a8, div_up(p->M * K / 4, 256), 1, 1, &a, err));
     }
+    if (needs_x16(t, p->M)) {
+        const struct dequant_args a = { .y16 = x16, .w = p->x, .ld_y = K, .n_row = (int)p->M, .K = (int)K, .type = TYPE_F32, .mul = 1 };
+        TRY(exec_launch(r, GPU_dequant, div_up(p->M * div_up(K, 32), 256), 1, 1, &a, err));
+    }
     for (int s = 0; s < n_parts(t); s++) {
         const struct part w = part_of(r, p->w, p->expert, s);
         const bool a8 = gpu_gemv_takes_a8((int)w.type);
+        if (gpu_mat_has((int)w.type)) {
+            const struct mat_args a = { .y = p->y + w.row, .x = p->x, .x16 = x16, .xq = q, .xds = ds, .w = w.w, .scale = w.scale, .add = p->add ? p->add + w.row : NULL, .ld_y = N, .ld_x = K,
+                                        .M = (int)p->M, .N = (int)w.n_row, .K = (int)K };
+            TRY(by_matrix(r, &w, a, err));
+            continue;
+        }
         for (int64_t m = 0; m < p->M; m += GPU_GEMV_MOST) {
             const int M = (int)min_i64(GPU_GEMV_MOST, p->M - m);
             const int64_t at = m * N + w.row;

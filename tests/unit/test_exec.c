@@ -21,7 +21,7 @@ static int open_on_device(struct engine **e, const char *path, const struct engi
 static struct engine *open_engine(const char *path, bool device, enum weights_as as)
 {
     struct engine *e;
-    const struct engine_opts o = { .n_slot = 2, .step_tokens = 16, .n_logits = 16, .no_tok = true, .as = as };
+    const struct engine_opts o = { .n_slot = 2, .step_tokens = 24, .n_logits = 16, .no_tok = true, .as = as };
     OK(device ? open_on_device(&e, path, &o) : engine_new(&e, path, &o, pool, &err));
     return e;
 }
@@ -78,7 +78,7 @@ static void step(struct engine *e, const struct engine_part *part, int n, float 
 static void a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others(void **state)
 {
     (void)state;
-    enum { N = 15, V_MAX = 128 };
+    enum { N = 24, V_MAX = 128 };
     for (int as = WEIGHTS_FILE; as <= WEIGHTS_BF16; as++) {
         struct engine *e = open_engine("tests/golden/llama", true, (enum weights_as)as);
         const int V = engine_config(e)->vocab_size;
@@ -90,8 +90,9 @@ static void a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others(void **s
         step(e, &(struct engine_part){ 0, 0, N, a, NULL, 0 }, 1, whole[0]);
         step(e, &(struct engine_part){ 1, 0, N, b, NULL, 0 }, 1, whole[1]);
         step(e, (struct engine_part[]){ { 1, 0, 3, a, NULL, 0 }, { 0, 0, 8, b, NULL, 0 } }, 2, cut);      /* other slots, uneven */
-        step(e, (struct engine_part[]){ { 0, 8, 1, b + 8, NULL, 0 }, { 1, 3, 6, a + 3, NULL, 0 } }, 2, cut);
-        for (int i = 9; i < N; i++)                      /* the third such step is one launch */
+        step(e, (struct engine_part[]){ { 0, 8, 1, b + 8, NULL, 0 }, { 1, 3, 17, a + 3, NULL, 0 } }, 2, cut);      /* as many as tiles are for */
+        step(e, &(struct engine_part){ 0, 9, 11, b + 9, NULL, 0 }, 1, cut);
+        for (int i = 20; i < N; i++)                     /* the third such step is one launch */
             step(e, (struct engine_part[]){ { 1, i, 1, a + i, NULL, 0 }, { 0, i, 1, b + i, NULL, 0 } }, 2, cut);
         assert_memory_equal(cut, whole[0], (size_t)V * sizeof *cut);
         assert_memory_equal(cut + V, whole[1], (size_t)V * sizeof *cut);
