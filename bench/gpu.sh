@@ -7,7 +7,7 @@ device=${1:-cuda:0} out=${OUT:-.} gpu=./gpu
 [ -x $gpu ] || gpu=../build/bench/gpu
 command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,clocks.max.mem,memory.total,power.limit --format=csv | tee "$out/device.csv"
 echo "== checks" && timeout 90 $gpu "$device" 35 > "$out/check.csv"; grep -c ',right,' "$out/check.csv"; grep -E 'WRONG|^failed' "$out/check.csv" | head -40
-echo "== times" && timeout 120 $gpu "$device" 92 > "$out/time.csv"; cut -d, -f1-3,4- "$out/time.csv" | grep -vE '^copy,host' | cut -c1-170
+echo "== times" && timeout 180 $gpu "$device" 2140 > "$out/time.csv"; cut -d, -f1-3,4- "$out/time.csv" | grep -vE '^copy,host' | cut -c1-170
 export PATH=$PATH:/usr/local/cuda/bin
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck initcheck synccheck; do

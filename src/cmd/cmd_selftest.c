@@ -69,7 +69,7 @@ static int run(const char *const *args, int n_args, struct err *err)
 {
     (void)args, (void)n_args;
     enum { CHECKS = GPU_CHECK_SMALL | GPU_CHECK_LARGE | GPU_CHECK_MOE | GPU_CHECK_SAMPLE | GPU_CHECK_QUANT | GPU_CHECK_TRAIN | GPU_CHECK_HOPPER,
-           TIMES = GPU_TIME_COPY | GPU_TIME_LAUNCH | GPU_TIME_KERNELS | GPU_TIME_HOPPER };
+           TIMES = GPU_TIME_COPY | GPU_TIME_LAUNCH | GPU_TIME_KERNELS | GPU_TIME_PRODUCTS | GPU_TIME_HOPPER };
     static const int parts[] = { CHECKS | TIMES, CHECKS, TIMES };
     struct gpu *g;
     TRY(gpu_open(&g, device, err));

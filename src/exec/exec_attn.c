@@ -6,7 +6,9 @@
 #include "gpu/product.h"
 
 #define HEAD_MAX 512           /* of attn_paged */
-#define PART_ROWS 16           /* rows whose ranges are kept at a time */
+/* Rows whose ranges are kept at a time: as many as this holds, but at least 16. */
+#define PART_BYTES ((size_t)64 << 20)
+#define PART_ROWS_MOST 256
 
 static int dv_of(const struct attr *a) { return a->d_v ? a->d_v : a->d_head; }
 
@@ -31,12 +33,16 @@ static int check(const struct exec *x, const struct graph *g, const struct node 
 }
 
 static int n_range_max(const struct attr *a) { return (int)div_up(a->ctx, GPU_RANGE); }
+static size_t part_bytes(const struct attr *a) { return (size_t)a->n_head * (size_t)n_range_max(a) * (size_t)(a->d_head + 2) * sizeof(float); }
+static int64_t part_rows(const struct attr *a)
+{
+    const int64_t n = min_i64(PART_ROWS_MOST, (int64_t)(PART_BYTES / part_bytes(a)));
+    return n > 16 ? n : 16;
+}
 static size_t work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
     (void)x, (void)S;
-    if (!by_ranges(g, n))
-        return 0;
-    return (size_t)min_i64(T, PART_ROWS) * (size_t)n->attr.n_head * (size_t)n_range_max(&n->attr) * (size_t)(n->attr.d_head + 2) * sizeof(float);
+    return by_ranges(g, n) ? (size_t)min_i64(T, part_rows(&n->attr)) * part_bytes(&n->attr) : 0;
 }
 
 /* Rows row .. row + n - 1 of one sequence. */
@@ -76,13 +82,14 @@ static int forward(struct exec_run *r, const struct node *n, struct err *err)
     struct attn_decode_args p = { .part = (float *)(void *)r->work, .q = qkv, .kv = kv, .page_size = page, .ld_q = C, .n_kv_head = G, .n_group = H / G, .n_range = r->n_range,
                                   .scale_log2e = (float)(a->scale * 1.4426950408889634), .d = D, .window = a->window, .cap_log2e = (float)(a->cap * 1.4426950408889634) };
     const int32_t *start = r->step->seq_start;
+    const int64_t at_once = part_rows(a);
     p.ld_pages = T == r->step->S ? t->page_stride : 0;
     const struct exec_a8 o8 = D % 32 == 0 ? exec_a8_wanted(r, n->out[0]) : (struct exec_a8){ NULL, NULL };
-    for (int64_t row = 0; row < T && p.ld_pages; row += PART_ROWS)             /* a row of each sequence */
-        TRY(ranges(r, n, &p, (int)row, row, min_i64(PART_ROWS, T - row), o, o8, (int64_t)H * dv, err));
+    for (int64_t row = 0; row < T && p.ld_pages; row += at_once)             /* a row of each sequence */
+        TRY(ranges(r, n, &p, (int)row, row, min_i64(at_once, T - row), o, o8, (int64_t)H * dv, err));
     for (int s = 0; s < r->step->S && !p.ld_pages; s++)
-        for (int64_t row = start[s]; row < start[s + 1]; row += PART_ROWS)
-            TRY(ranges(r, n, &p, s, row, min_i64(PART_ROWS, start[s + 1] - row), o, o8, (int64_t)H * dv, err));
+        for (int64_t row = start[s]; row < start[s + 1]; row += at_once)
+            TRY(ranges(r, n, &p, s, row, min_i64(at_once, start[s + 1] - row), o, o8, (int64_t)H * dv, err));
     return 0;
 }
 const struct exec_op exec_op_attention_paged = { check, work, forward, NULL };

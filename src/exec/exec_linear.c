@@ -1,4 +1,5 @@
-/* exec_linear.c - products on a device: rows eight at a time, by kernels that read each weight in its own type (gpu/product.h). */
+/* exec_linear.c - products on a device, by kernels that read each weight in its own type (gpu/product.h): those of bf16, Q8_0 and Q4_0 by matrix instructions, as many rows as there
+ * are; the other types eight rows at a time.  A row has the same bits whatever their number. */
 #include "exec/exec_op.h"
 #include "gpu/product.h"
 
@@ -48,7 +49,7 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
         if (type == N_CPU_TYPE || tensor_cols(t) % gpu_gemv_block((int)type))
             return EXEC_REFUSE(err, x, g, n, "it has no product with rows of %lld in %s (%s); --precision bf16 or fp32 keeps weights in another type", (long long)tensor_cols(t),
                                type_name(t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32), t->name);
-        const enum gpu_kernel first = gpu_gemv_kernel((int)type, 1);
+        const enum gpu_kernel first = gpu_mat_has((int)type) ? gpu_mat_of((int)type, 1, 1).kernel : gpu_gemv_kernel((int)type, 1);
         if (!gpu_has(x->gpu, first))
             return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(first));
     }
@@ -97,7 +98,41 @@ int exec_a8(struct exec_run *r, int id, int64_t M, int64_t K, struct exec_a8 *ou
 
 /* ---- products ---- */
 
-int exec_product(struct exec_run *r, const struct exec_product *p, struct err *err)
+/* Do M rows go to bf16 first? */
+static bool needs_x16(const struct tensor *t, int64_t M)
+{
+    for (int s = 0; s < n_parts(t); s++)
+        if (gpu_mat_has((int)part_type(t, s)) && gpu_mat_of((int)part_type(t, s), (int)M, 1).x16)
+            return true;
+    return false;
+}
+
+/* They, x16[M][K]; 0: none. */
+size_t exec_product_work(const struct graph *g, int w, int64_t M)
+{
+    return needs_x16(&g->tensor[w], M) * exec_round((size_t)(2 * M * tensor_cols(&g->tensor[w])));
+}
+
+/* Of a part of the weight all rows: as many a launch as its kernel takes. */
+static int by_matrix(struct exec_run *r, const struct part *w, struct mat_args a, struct err *err)
+{
+    const int64_t M = a.M, K = a.K;
+    const struct gpu_mat k = gpu_mat_of((int)w->type, (int)M, a.N);
+    const bool a8 = gpu_gemv_takes_a8((int)w->type);
+    for (int64_t m = 0; m < M; m += k.rows) {
+        a.M = (int)min_i64(k.rows, M - m);
+        TRY(exec_launch(r, k.kernel, k.gx, k.gy, 1, &a, err));
+        a.y += k.rows * a.ld_y;
+        a.add = a.add ? a.add + k.rows * a.ld_y : NULL;
+        if (a8)
+            a.xq += k.rows * K, a.xds += k.rows * (K / 16);
+        else
+            a.x += k.rows * K;
+    }
+    return 0;
+}
+
+int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
 {
     const struct tensor *t = &r->g->tensor[p->w];
     const int64_t N = t->shape[t->rank - 2].n, K = tensor_cols(t), n_wave = 256 / gpu_facts(r->x->gpu)->wave;
@@ -105,9 +140,20 @@ int exec_product(struct exec_run *r, const struct exec_product *p, struct err *e
     struct exec_a8 x8 = { NULL, NULL };
     if (needs_a8(t))
         TRY(exec_a8(r, p->x, p->M, K, &x8, err));
+    u16 *x16 = (u16 *)(void *)work;
+    if (needs_x16(t, p->M)) {
+        const struct dequant_args a = { .y16 = x16, .w = x, .ld_y = K, .n_row = (int)p->M, .K = (int)K, .type = TYPE_F32, .mul = 1 };
+        TRY(exec_launch(r, GPU_dequant, div_up(p->M * div_up(K, 32), 256), 1, 1, &a, err));
+    }
     for (int s = 0; s < n_parts(t); s++) {
         const struct part w = part_of(r, p->w, s);
         const bool a8 = gpu_gemv_takes_a8((int)w.type);
+        if (gpu_mat_has((int)w.type)) {
+            const struct mat_args a = { .y = p->y + w.row, .x = x, .x16 = x16, .xq = x8.q, .xds = x8.ds, .w = w.w, .scale = w.scale, .add = p->add ? p->add + w.row : NULL, .ld_y = N, .ld_x = K,
+                                        .M = (int)p->M, .N = (int)w.n_row, .K = (int)K };
+            TRY(by_matrix(r, &w, a, err));
+            continue;
+        }
         for (int64_t m = 0; m < p->M; m += GPU_GEMV_MOST) {
             const int M = (int)min_i64(GPU_GEMV_MOST, p->M - m);
             const int64_t at = m * N + w.row;
@@ -126,13 +172,18 @@ static int linear_check(const struct exec *x, const struct graph *g, const struc
     TRY(exec_check_f32(x, g, n, n->in[0], err));
     return exec_product_check(x, g, n, n->in[1], err);
 }
+static size_t linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
+{
+    (void)x;
+    return exec_product_work(g, n->in[1], tensor_rows(&g->tensor[n->in[0]], T, S));
+}
 static int linear(struct exec_run *r, const struct node *n, struct err *err)
 {
     const struct exec_product p = { .w = n->in[1], .x = n->in[0], .M = exec_count_rows(r, n->in[0]), .y = exec_data(r, n->out[0]), .add = exec_data(r, n->in[3]),
                                     .bias = exec_data(r, n->in[2]) };
-    return exec_product(r, &p, err);
+    return exec_product(r, &p, r->work, err);
 }
-const struct exec_op exec_op_linear = { linear_check, NULL, linear, NULL };
+const struct exec_op exec_op_linear = { linear_check, linear_work, linear, NULL };
 
 /* ---- linear_act: h, then what the product needs ---- */
 
@@ -147,8 +198,7 @@ static int linear_act_check(const struct exec *x, const struct graph *g, const s
 static size_t linear_act_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
 {
     const int64_t M = tensor_rows(&g->tensor[n->out[0]], T, S);
-    (void)x;
-    return h_bytes(g, n, M) + (n->in[2] >= 0 ? exec_experts_work(n, T) : 0);
+    return h_bytes(g, n, M) + (n->in[2] >= 0 ? exec_experts_work(n, T) : linear_work(x, g, n, T, S));
 }
 static int linear_act(struct exec_run *r, const struct node *n, struct err *err)
 {
@@ -162,7 +212,7 @@ static int linear_act(struct exec_run *r, const struct node *n, struct err *err)
         return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), n->out[0], err);
     }
     const struct exec_product p = { .w = n->in[1], .x = n->in[0], .M = M, .y = h, .bias = exec_data(r, n->in[5]) };
-    TRY(exec_product(r, &p, err));
+    TRY(exec_product(r, &p, r->work + h_bytes(r->g, n, M), err));
     return exec_act(r, n->attr.act, M, F, h, exec_data(r, n->in[4]), n->out[0], err);
 }
 const struct exec_op exec_op_linear_act = { linear_act_check, linear_act_work, linear_act, NULL };

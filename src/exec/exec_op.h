@@ -125,12 +125,13 @@ struct exec_a8 exec_a8_wanted(struct exec_run *r, int id);
 int exec_a8(struct exec_run *r, int id, int64_t M, int64_t K, struct exec_a8 *out, struct err *err);
 size_t exec_a8_bytes(const struct graph *g, const struct node *n, int T, int S);      /* of what the node reads so; 0: nothing */
 
-/* y[M][N] = add + bias + x[M][K] * w^T, x the tensor's rows: a matrix; add like y, or NULL. */
+/* y[M][N] = add + bias + x[M][K] * w^T, x the tensor's rows: a matrix; add like y, or NULL.  work: exec_product_work() bytes. */
 struct exec_product { int w, x; int64_t M; float *y; const float *add, *bias; };
 /* The type in which rows of K of a file's type are kept: its own where there is a kernel; else floats, of those that floats hold exactly; else N_CPU_TYPE. */
 enum cpu_type exec_form(enum cpu_type t, int64_t K);
 int exec_product_check(const struct exec *x, const struct graph *g, const struct node *n, int w, struct err *err);
-int exec_product(struct exec_run *r, const struct exec_product *p, struct err *err);
+size_t exec_product_work(const struct graph *g, int w, int64_t M);
+int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err);
 /* The product of a node's sorted rows (in: x, w, row, start) with their experts' weights: y[rows][N], or with act SwiGLU of it, times gate[rows] (NULL: 1),
  * which exec_experts_fuses() allows.  bias[E][N] or NULL; work: exec_experts_work() bytes.  (exec_moe.c) */
 int exec_experts_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err);

@@ -71,6 +71,17 @@ struct gemv_args {
     long ld_y, ld_x; int M, N, K, type;
 };
 
+/* The same by matrix instructions, to the same bits for any M (gpu/kern/mat.h); weights of bf16 (x is rounded to bf16), Q8_0 and Q4_0 as of gemv.
+ *   few_TYPE_R   M up to GPU_FEW; x float or xq, xds; grid ceil(N / (16 R))
+ *   many_TYPE_C  any M; x16 (bf16 rows, rounded to nearest even), or xq, xds; grid ceil(M / (16 C)), ceil(N / 128)
+ * ld_x: of x, xq; xds has ld_x / 16; of many K. */
+#define GPU_FEW 8
+struct mat_args {
+    GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const u16) x16; GLOBAL(const i8) xq; GLOBAL(const float) xds;
+    GLOBAL(const void) w; GLOBAL(const u16) scale; GLOBAL(const float) add;
+    long ld_y, ld_x; int M, N, K;
+};
+
 /* ---- weights of any type, as gpu/pack.h lays them out (w, scale; type: enum gpu_type) ---- */
 
 /* y[row][K] = mul * table[id ? id[row] : row][K], in bf16 (y16) or float (y32), the other NULL; K a multiple of 4, of types with blocks of the block; ids within the

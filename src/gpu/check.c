@@ -221,6 +221,7 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
             continue;
         check_rows(&j, large);
         check_gemv(&j, large);
+        check_mat(&j, large);
         check_attn(&j, large);
         check_gemm(&j, large);
         check_layer(&j, large);
@@ -238,6 +239,8 @@ int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
         check_hopper(&j);
     if (parts & GPU_TIME_KERNELS)
         time_kernels(&j);
+    if (parts & GPU_TIME_PRODUCTS)
+        time_products(&j);
     if (parts & GPU_TIME_HOPPER)
         time_hopper(&j);
     gpu_event_free(g, j.event[0]);

@@ -18,6 +18,7 @@ enum gpu_part {
     GPU_CHECK_SAMPLE = 256,   /* sampling, likewise */
     GPU_CHECK_MOE = 128,      /* mixtures of experts: at edge sizes and, with GPU_CHECK_LARGE, larger ones */
     GPU_CHECK_TRAIN = 1024,   /* training: at edge sizes and, with GPU_CHECK_LARGE, larger ones */
+    GPU_TIME_PRODUCTS = 2048, /* products with the same bits for any number of rows, 1 to 512 of them */
     GPU_CHECK_QUANT = 512,    /* products and attention of the types and variants beyond the first part's, at edge sizes */
 };
 

@@ -202,47 +202,127 @@ static void quantized(struct job *j, int M, int K, const float *x, struct gemv_a
     compare_a8(j, "quantize_a8", M, K, x, a->xq, a->xds);
 }
 
-/* t: a type of files, or fnuz. */
+/* What a product is of, on the host and the device; t: a type of files, or fnuz. */
+struct operands { int t, M, N, K; enum cpu_type as; bool a8_rows, add; size_t n_y; float *x, *w, *plus; void *blocks, *a8; struct gemv_args a; };
+static struct operands operands_of(struct job *j, int t, int M, int N, int K, bool add, bool edges)
+{
+    const enum cpu_type as = t == GPU_TYPE_F8_FNUZ ? TYPE_F8_E4M3 : (enum cpu_type)t;
+    struct operands o = { .t = t, .M = M, .N = N, .K = K, .as = as, .a8_rows = gpu_gemv_takes_a8(t), .add = add, .n_y = (size_t)M * (size_t)N };
+    snprintf(j->shape, sizeof j->shape, "%s, M %d, N %d, K %d%s", job_type_name(t), M, N, K, add ? ", added" : "");
+    const size_t n_x = (size_t)M * (size_t)K, n_w = (size_t)N * (size_t)K;
+    o.x = job_floats(j, n_x), o.w = job_floats(j, n_w), o.plus = job_floats(j, o.n_y), o.blocks = job_host(j, (size_t)N * type_bytes(as, K));
+    void *packed = job_host(j, gpu_pack_bytes(as, K, N)), *scale = job_host(j, gpu_pack_scale_bytes(as, K, N) + 16);
+    if (!j->rc) {
+        if (edges) {                                   /* a block of zeros, one with a large number */
+            memset(o.x, 0, 32 * sizeof *o.x);
+            o.x[K - 1] = 1000;
+        }
+        type_quantize(as, (int64_t)n_w, o.w, NULL, o.blocks);
+        if (t == GPU_TYPE_F8_FNUZ)
+            ((uint8_t *)o.blocks)[0] &= 127;           /* minus zero would be NaN */
+        job_dequantize(t, (int64_t)n_w, o.blocks, o.w);
+        gpu_pack(as, K, N, o.blocks, packed, scale);
+    }
+    o.a = (struct gemv_args){ .x = job_upload(j, o.x, n_x * 4), .w = job_upload(j, packed, gpu_pack_bytes(as, K, N)), .scale = job_upload(j, scale, gpu_pack_scale_bytes(as, K, N) + 16),
+                              .add = add ? job_upload(j, o.plus, o.n_y * 4) : NULL, .y = job_device(j, o.n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K, .type = t };
+    if (o.a8_rows)
+        quantized(j, M, K, o.x, &o.a, &o.a8, edges);
+    return o;
+}
+/* The product by cpu/ref, of the x that is there now. */
+static float *wanted(struct job *j, const struct operands *o)
+{
+    const int N = o->N, K = o->K;
+    const size_t panel = cpu_panel_size((size_t)K, PANEL);
+    void *panels = job_host(j, o->a8_rows ? panel_bytes(panel_of(o->as), K, N) : cpu_panel_size((size_t)K, (size_t)N) * 4);
+    float *want = job_host(j, o->n_y * 4);
+    if (!j->rc && !o->a8_rows) {
+        ref()->pack_rows(&(struct pack){ .K = K, .N = N, .src = o->w, .ld = K, .out = panels, .panel = (ptrdiff_t)panel });
+        ref()->gemm(&(struct gemm){ .M = o->M, .N = N, .K = K, .a = o->x, .a_row = K, .a_col = 1, .b = panels, .b_panel = (ptrdiff_t)panel, .add = o->add ? o->plus : NULL, .ld_add = N,
+                                    .c = want, .ldc = N });
+    } else if (!j->rc) {
+        ref()->pack_panels(&(struct panel_pack){ .type = o->as, .K = K, .N = N, .src = o->blocks, .stride = type_bytes(o->as, K), .out = panels });
+        ref()->gemm_q(&(struct gemm_q){ .type = panel_of(o->as), .M = o->M, .N = N, .K = K, .a = o->a8, .a_stride = a8_row_bytes(K), .b = panels, .add = o->add ? o->plus : NULL, .ld_add = N,
+                                        .c = want, .ldc = N });
+    }
+    return want;
+}
+
 void check_gemv_case(struct job *j, int t, int M, int N, int K, bool add, bool edges)
 {
     job_begin(j);
-    snprintf(j->shape, sizeof j->shape, "%s, M %d, N %d, K %d%s", job_type_name(t), M, N, K, add ? ", added" : "");
     const enum gpu_kernel kernel = gpu_gemv_kernel(t, M);
-    const int wave = gpu_facts(j->g)->wave;
-    const enum cpu_type as = t == GPU_TYPE_F8_FNUZ ? TYPE_F8_E4M3 : (enum cpu_type)t;
-    const size_t n_x = (size_t)M * (size_t)K, n_w = (size_t)N * (size_t)K, n_y = (size_t)M * (size_t)N, bytes = (size_t)N * type_bytes(as, K);
-    float *x = job_floats(j, n_x), *w = job_floats(j, n_w), *plus = job_floats(j, n_y), *y = job_host(j, n_y * 4), *want = job_host(j, n_y * 4);
-    void *blocks = job_host(j, bytes), *packed = job_host(j, gpu_pack_bytes(as, K, N)), *scale = job_host(j, gpu_pack_scale_bytes(as, K, N) + 16);
-    if (!j->rc) {
-        if (edges) {                                   /* a block of zeros, one with a large number */
-            memset(x, 0, 32 * sizeof *x);
-            x[K - 1] = 1000;
-        }
-        type_quantize(as, (int64_t)n_w, w, NULL, blocks);
-        if (t == GPU_TYPE_F8_FNUZ)
-            ((uint8_t *)blocks)[0] &= 127;             /* minus zero would be NaN */
-        job_dequantize(t, (int64_t)n_w, blocks, w);
-        gpu_pack(as, K, N, blocks, packed, scale);
-    }
-    struct gemv_args a = { .x = job_upload(j, x, n_x * 4), .w = job_upload(j, packed, gpu_pack_bytes(as, K, N)), .scale = job_upload(j, scale, gpu_pack_scale_bytes(as, K, N) + 16),
-                           .add = add ? job_upload(j, plus, n_y * 4) : NULL, .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K, .type = t };
-    void *a8 = NULL;
-    const bool a8_rows = gpu_gemv_takes_a8(t);
-    if (a8_rows)
-        quantized(j, M, K, x, &a, &a8, edges);
-    job_launch(j, kernel, ceil_div(N, 256 / wave * GPU_GEMV_ROWS(M)), 1, 1, &a);
-    job_download(j, y, a.y, n_y * 4);
-    const size_t panel = cpu_panel_size((size_t)K, PANEL);
-    void *panels = job_host(j, a8_rows ? panel_bytes(panel_of(as), K, N) : cpu_panel_size((size_t)K, (size_t)N) * 4);
-    if (!j->rc && !a8_rows) {
-        ref()->pack_rows(&(struct pack){ .K = K, .N = N, .src = w, .ld = K, .out = panels, .panel = (ptrdiff_t)panel });
-        ref()->gemm(&(struct gemm){ .M = M, .N = N, .K = K, .a = x, .a_row = K, .a_col = 1, .b = panels, .b_panel = (ptrdiff_t)panel, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
-    } else if (!j->rc) {
-        ref()->pack_panels(&(struct panel_pack){ .type = as, .K = K, .N = N, .src = blocks, .stride = type_bytes(as, K), .out = panels });
-        ref()->gemm_q(&(struct gemm_q){ .type = panel_of(as), .M = M, .N = N, .K = K, .a = a8, .a_stride = a8_row_bytes(K), .b = panels, .add = add ? plus : NULL, .ld_add = N, .c = want, .ldc = N });
-    }
-    job_compare(j, gpu_kernel_name(kernel), y, want, n_y, job_tolerance(a8_rows ? "gemm_q" : "gemm"));
+    const struct operands o = operands_of(j, t, M, N, K, add, edges);
+    float *y = job_host(j, o.n_y * 4);
+    job_launch(j, kernel, ceil_div(N, 256 / gpu_facts(j->g)->wave * GPU_GEMV_ROWS(M)), 1, 1, &o.a);
+    job_download(j, y, o.a.y, o.n_y * 4);
+    job_compare(j, gpu_kernel_name(kernel), y, wanted(j, &o), o.n_y, job_tolerance(o.a8_rows ? "gemm_q" : "gemm"));
     job_end(j, gpu_kernel_name(kernel));
+}
+
+static float rounded(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    u = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u;
+    memcpy(&x, &u, 4);
+    return x;
+}
+
+/* Every kernel that takes so many rows, beside cpu/ref and to the same bits; and the last row alone. */
+static void mat(struct job *j, int t, int M, int N, int K, bool add, bool edges)
+{
+    job_begin(j);
+    struct operands o = operands_of(j, t, M, N, K, add, edges);
+    const size_t n_x = (size_t)M * (size_t)K, row = (size_t)N * 4;
+    u16 *x16 = job_device(j, n_x * 2);
+    float *y = job_host(j, o.n_y * 4), *first = job_host(j, o.n_y * 4);
+    job_launch(j, GPU_dequant, ceil_div((long)M * ceil_div(K, 32), 256), 1, 1, &(struct dequant_args){ .y16 = x16, .w = o.a.x, .ld_y = K, .n_row = M, .K = K, .type = GPU_TYPE_F32, .mul = 1 });
+    for (size_t i = 0; i < n_x && t == TYPE_BF16 && !j->rc; i++)
+        o.x[i] = rounded(o.x[i]);
+    const float *want = wanted(j, &o);
+    const double tolerance = o.a8_rows ? job_tolerance("gemm_q") : fmax(job_tolerance("gemm_bf16"), K * 0x1p-24 / 32);      /* as of gemm_bf16 below */
+    struct mat_args a = { .y = o.a.y, .x = o.a.x, .x16 = x16, .xq = o.a.xq, .xds = o.a.xds, .w = o.a.w, .scale = o.a.scale, .add = o.a.add, .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K };
+    struct gpu_mat k;
+    bool any = false;
+    for (int many = M > GPU_FEW; many < 2; many++)
+        for (int i = 0; gpu_mat_variant(t, many, i, M, N, &k) && !j->rc; i++) {
+            j->rc = gpu_fill(j->g, j->stream, a.y, 0xff, o.n_y * 4, &j->err);
+            job_launch(j, k.kernel, k.gx, k.gy, 1, &a);
+            job_download(j, y, a.y, o.n_y * 4);
+            job_compare(j, gpu_kernel_name(k.kernel), y, want, o.n_y, tolerance);
+            if (any)
+                job_compare_bits(j, gpu_kernel_name(k.kernel), y, first, o.n_y * 4);
+            else if (!j->rc)
+                memcpy(first, y, o.n_y * 4);
+            any = true;
+        }
+    a.M = 1, a.x += (size_t)(M - 1) * (size_t)K, a.add = add ? a.add + (size_t)(M - 1) * (size_t)N : NULL;
+    if (o.a8_rows)
+        a.xq += (size_t)(M - 1) * (size_t)K, a.xds += (size_t)(M - 1) * (size_t)(K / 16);
+    if (gpu_mat_variant(t, false, 0, 1, N, &k))
+        job_launch(j, k.kernel, k.gx, k.gy, 1, &a);
+    job_download(j, y, a.y, row);
+    if (!j->rc)
+        job_compare_bits(j, gpu_kernel_name(k.kernel), y, first + (o.n_y - (size_t)N), row);
+    job_end(j, "products by matrix instructions");
+}
+void check_mat(struct job *j, bool large)
+{
+    static const int types[] = { TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0 };
+    for (int i = 0; i < 3; i++) {
+        const int t = types[i], step = t == TYPE_BF16 ? 8 : 32;
+        if (large) {
+            mat(j, t, 300, 1000, 4096, true, false);
+            mat(j, t, 8, 130, 14336, false, true);
+            continue;
+        }
+        mat(j, t, 1, 1, step, false, t != TYPE_BF16);
+        mat(j, t, 3, 17, step * 9, true, t != TYPE_BF16);
+        mat(j, t, 8, 33, 512, false, false);
+        mat(j, t, 5, 20, 2048 + 256 + step, true, t != TYPE_BF16);                    /* runs of two steps, the last one short */
+        mat(j, t, 70, 129, t == TYPE_BF16 ? 72 : 160, true, false);
+    }
 }
 
 void check_gemv(struct job *j, bool large)
@@ -263,15 +343,6 @@ void check_gemv(struct job *j, bool large)
 }
 
 /* ---- attention ---- */
-
-static float rounded(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    u = (u + 0x7fff + (u >> 16 & 1)) & 0xffff0000u;
-    memcpy(&x, &u, 4);
-    return x;
-}
 
 /* Sequences of len[0 .. n_seq-1] keys; pages in a shuffled order, written by kv_put on the device. */
 void check_decode_case(struct job *j, const struct decode_case *p)

@@ -55,6 +55,7 @@ void check_variants(struct job *j, bool large);
 struct decode_case { int d, n_kv_head, n_group, n_seq; const int *len; int window; float cap; bool sinks, int8, edges; };
 void check_decode_case(struct job *j, const struct decode_case *p);
 void check_gemv(struct job *j, bool large);
+void check_mat(struct job *j, bool large);
 void check_attn(struct job *j, bool large);
 void check_gemm(struct job *j, bool large);
 void check_layer(struct job *j, bool large);
@@ -65,5 +66,6 @@ void check_hopper(struct job *j);
 void time_copy(struct job *j);
 void time_launch(struct job *j);
 void time_kernels(struct job *j);
+void time_products(struct job *j);
 void time_hopper(struct job *j);
 #endif

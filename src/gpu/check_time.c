@@ -9,6 +9,7 @@
 #include "base/stat.h"
 #include "cpu/quant.h"
 #include "gpu/pack.h"
+#include "gpu/product.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,24 +179,37 @@ void time_launch(struct job *j)
 
 #define AT_LEAST ((size_t)256 << 20)
 
-struct gemv_times { struct gemv_args a; char *w, *scale; size_t w_bytes, scale_bytes; enum gpu_kernel k; long grid; };
+/* A product with a weight of `type`, M rows of x: by gemv_*, or by the kernels whose bits do not depend on M (mat). */
+struct product_times { struct gemv_args a; struct mat_args m; struct gpu_mat mat; char *w, *scale; size_t w_bytes, scale_bytes; enum gpu_kernel k; long grid; };
 static void run_gemv(struct job *j, int i, void *ctx)
 {
-    struct gemv_times *t = ctx;
+    struct product_times *t = ctx;
     t->a.w = t->w + (size_t)i * t->w_bytes;
     t->a.scale = (const void *)(t->scale + (size_t)i * t->scale_bytes);
     job_launch(j, t->k, t->grid, 1, 1, &t->a);
 }
+static void run_mat(struct job *j, int i, void *ctx)
+{
+    struct product_times *t = ctx;
+    struct mat_args a = t->m;
+    a.w = t->w + (size_t)i * t->w_bytes;
+    a.scale = (const void *)(t->scale + (size_t)i * t->scale_bytes);
+    for (int m = 0; m < t->m.M; m += t->mat.rows) {
+        a.M = t->m.M - m < t->mat.rows ? t->m.M - m : t->mat.rows;
+        job_launch(j, t->mat.kernel, t->mat.gx, t->mat.gy, 1, &a);
+        a.x += (size_t)t->mat.rows * (size_t)a.K, a.xq += (size_t)t->mat.rows * (size_t)a.K, a.xds += (size_t)t->mat.rows * (size_t)(a.K / 16), a.y += (size_t)t->mat.rows * (size_t)a.N;
+    }
+}
 
-static void gemv(struct job *j, enum cpu_type type, int m_kernel, int N, int K)
+static void product(struct job *j, enum cpu_type type, bool mat, int M, int N, int K)
 {
     job_begin(j);
-    static const int first[] = { [TYPE_BF16] = GPU_gemv_bf16_1, [TYPE_Q8_0] = GPU_gemv_q8_0_1, [TYPE_Q4_0] = GPU_gemv_q4_0_1, [TYPE_Q4_K] = GPU_gemv_q4_k_1 };
-    struct gemv_times t = { .k = (enum gpu_kernel)(first[type] + m_kernel), .w_bytes = gpu_pack_bytes(type, K, N), .scale_bytes = gpu_pack_scale_bytes(type, K, N) };
-    const int M = 1 << m_kernel, n_copy = (int)(AT_LEAST / t.w_bytes + 1), period = 64;
+    struct product_times t = { .k = gpu_gemv_kernel((int)type, M), .w_bytes = gpu_pack_bytes(type, K, N), .scale_bytes = gpu_pack_scale_bytes(type, K, N) };
+    const int n_copy = (int)(AT_LEAST / t.w_bytes + 1), period = 64;
     const size_t n_period = (size_t)period * (size_t)K, n_x = (size_t)M * (size_t)K, n_y = (size_t)M * (size_t)N;
     snprintf(j->shape, sizeof j->shape, "M %d, N %d, K %d", M, N, K);
     float *w = job_floats(j, n_period), *x = job_floats(j, n_x), *y = job_host(j, n_y * 4);
+    uint16_t *x16 = job_bf16s(j, n_x);
     void *blocks = job_host(j, (size_t)period * type_bytes(type, K)), *packed = job_host(j, gpu_pack_bytes(type, K, period)), *scale = job_host(j, gpu_pack_scale_bytes(type, K, period) + 16);
     if (!j->rc) {
         type_quantize(type, (int64_t)n_period, w, NULL, blocks);
@@ -207,7 +221,11 @@ static void gemv(struct job *j, enum cpu_type type, int m_kernel, int N, int K)
     const struct quantize_args q = { .q = (int8_t *)(uintptr_t)t.a.xq, .ds = (float *)(uintptr_t)t.a.xds, .x = t.a.x, .ld_x = K, .n_row = M, .K = K };
     job_launch(j, GPU_quantize_a8, ceil_div((long)n_x / 4, 256), 1, 1, &q);
     t.grid = ceil_div(N, 256 / gpu_facts(j->g)->wave * GPU_GEMV_ROWS(M));
-    job_time(j, "time", gpu_kernel_name(t.k), run_gemv, &t, n_copy, (double)(t.w_bytes + t.scale_bytes), 2.0 * M * N * K);
+    if (mat) {
+        t.mat = gpu_mat_of((int)type, M, N), t.k = t.mat.kernel;
+        t.m = (struct mat_args){ .y = t.a.y, .x = t.a.x, .x16 = job_upload(j, x16, n_x * 2), .xq = t.a.xq, .xds = t.a.xds, .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K };
+    }
+    job_time(j, "time", gpu_kernel_name(t.k), mat ? run_mat : run_gemv, &t, n_copy, (double)(t.w_bytes + t.scale_bytes), 2.0 * M * N * K);
     /* Rows of the weight repeat, and so must those of the result, to the bit: also far into a large weight. */
     job_download(j, y, t.a.y, n_y * 4);
     size_t wrong = 0;
@@ -301,15 +319,31 @@ static void gemm(struct job *j, int M, int N, int K)
     job_end(j, "gemm_bf16");
 }
 
+static const int shapes[][2] = { { 6144, 4096 }, { 4096, 4096 }, { 28672, 4096 }, { 4096, 14336 }, { 128256, 4096 } };      /* N, K: q k v; o; gate and up; down; logits */
+
+void time_products(struct job *j)
+{
+    static const enum cpu_type types[] = { TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0 };
+    static const int rows_of_x[] = { 2, 4, 8, 16, 32, 64, 128, 512 };
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            product(j, types[t], true, 1, shapes[s][0], shapes[s][1]);
+        for (size_t m = 0; m < sizeof rows_of_x / sizeof *rows_of_x; m++)
+            product(j, types[t], true, rows_of_x[m], 28672, 4096);
+        product(j, types[t], true, 8, 4096, 4096);
+        product(j, types[t], true, 64, 4096, 4096);
+        product(j, types[t], true, 512, 4096, 14336);
+    }
+}
+
 void time_kernels(struct job *j)
 {
     static const enum cpu_type types[] = { TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
-    static const int shapes[][2] = { { 6144, 4096 }, { 4096, 4096 }, { 28672, 4096 }, { 4096, 14336 }, { 128256, 4096 } };      /* N, K: q k v; o; gate and up; down; logits */
     for (size_t t = 0; t < 4; t++) {
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            gemv(j, types[t], 0, shapes[s][0], shapes[s][1]);
-        for (int m = 1; m < 4; m++)
-            gemv(j, types[t], m, 28672, 4096);
+            product(j, types[t], false, 1, shapes[s][0], shapes[s][1]);
+        for (int M = 2; M <= 8; M *= 2)
+            product(j, types[t], false, M, 28672, 4096);
     }
     static const int contexts[][2] = { { 1, 8192 }, { 1, 32768 }, { 1, 131072 }, { 16, 4096 }, { 64, 2048 }, { 128, 8192 } };     /* sequences, keys */
     for (size_t c = 0; c < sizeof contexts / sizeof *contexts; c++)

@@ -21,6 +21,33 @@ enum gpu_kernel gpu_gemv_kernel(int type, int M)
     return (enum gpu_kernel)((own[type] ? own[type] : GPU_gemv_any_1) + (enum gpu_kernel)i);
 }
 
+/* Kernels by how many rows of a weight a block takes (few), of x (many). */
+enum { MAT_VARIANTS = 2 };
+static const struct mat { enum gpu_kernel few[MAT_VARIANTS], many[MAT_VARIANTS]; int n_many; } mats[N_CPU_TYPE] = {
+    [TYPE_BF16] = { { GPU_few_bf16_1, GPU_few_bf16_2 }, { GPU_many_bf16_4, GPU_many_bf16_8 }, 2 },
+    [TYPE_Q8_0] = { { GPU_few_q8_0_1, GPU_few_q8_0_2 }, { GPU_many_q8_0_4 }, 1 },
+    [TYPE_Q4_0] = { { GPU_few_q4_0_1, GPU_few_q4_0_2 }, { GPU_many_q4_0_4 }, 1 },
+};
+bool gpu_mat_has(int type) { return type < N_CPU_TYPE && mats[type].n_many; }
+bool gpu_mat_variant(int type, bool many, int i, int M, int N, struct gpu_mat *out)
+{
+    const struct mat *m = &mats[type];
+    if (!gpu_mat_has(type) || i >= (many ? m->n_many : MAT_VARIANTS))
+        return false;
+    const int w = many ? 128 : 16 << i, x = 64 << i;
+    *out = (struct gpu_mat){ .kernel = many ? m->many[i] : m->few[i], .gx = many ? (M + x - 1) / x : (N + w - 1) / w, .gy = many ? (N + w - 1) / w : 1,
+                             .rows = many || M < GPU_FEW ? M : GPU_FEW, .x16 = many && type == TYPE_BF16 };
+    return true;
+}
+/* Twice a few cost less than a tile that is nearly empty; 32 rows of a weight a block read x half as often. */
+struct gpu_mat gpu_mat_of(int type, int M, int N)
+{
+    struct gpu_mat m;
+    const bool many = M > 2 * GPU_FEW;
+    gpu_mat_variant(type, many, many ? M > 64 && mats[type].n_many > 1 : M > 2 && N >= 8192, M, N, &m);
+    return m;
+}
+
 int gpu_gemm_q_splits(int N, int K)
 {
     const int n_block = (N + 127) / 128, n_step = (K + GEMM_Q_STEP - 1) / GEMM_Q_STEP, wanted = (256 + n_block - 1) / n_block, most = n_step / 8 > 1 ? n_step / 8 : 1;

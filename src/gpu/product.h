@@ -13,6 +13,13 @@ enum gpu_kernel gpu_gemv_kernel(int type, int M);
 int gpu_gemv_block(int type);
 /* Rows must be in int8 first (quantize_a8), or are read as floats. */
 bool gpu_gemv_takes_a8(int type);
+/* Products by matrix instructions, whose bits are the same for any number of rows (gpu/kern/mat.h): is it a type that has them; and what takes M rows, or the first `rows` of them:
+ * its grid, and whether it reads bf16 where the type is that (x16 of struct mat_args, not x). */
+struct gpu_mat { enum gpu_kernel kernel; long gx, gy; int rows; bool x16; };
+bool gpu_mat_has(int type);
+struct gpu_mat gpu_mat_of(int type, int M, int N);
+/* The i-th kernel for a few rows (many: for any number), each to the same bits; false: there is none. */
+bool gpu_mat_variant(int type, bool many, int i, int M, int N, struct gpu_mat *out);
 /* Runs of K that gemm_q is cut into, so that narrow weights fill a device too: a function of the weight alone. */
 int gpu_gemm_q_splits(int N, int K);
 

@@ -29,6 +29,7 @@ void simt_mfma_f32_32x32x8_bf16(const simt_s16x4 *a, const simt_s16x4 *b, simt_f
 /* 8 bytes of a and of b, 16 of c: gpu/kern/mfma.h. */
 void simt_mfma_f32_16x16x16_bf16(const void *a, const void *b, void *c);
 void simt_mfma_f32_16x16x32_fp8(const void *a, const void *b, void *c);
+void simt_mfma_i32_16x16x32_i8(const void *a, const void *b, void *c);
 /* Runs fn(arg) for every thread of gx*gy*gz blocks of n_thread; 0, or -1 where threads wait for what never comes. */
 int simt_launch(int gx, int gy, int gz, int n_thread, void (*fn)(const void *), const void *arg);
 #endif

@@ -648,8 +648,13 @@ static void ptx_run_thread(int thread)
 static float ptx_bf16(uint64_t pair, int high) { return ptx_float(high ? pair & 0xffff0000u : pair << 16 & 0xffff0000u); }
 
 /* d[4] = a[16][16] * b[16][8] + c[4]: PTX ISA, "Matrix fragments for mma.m16n8k16". */
+static void ptx_mma_i8_warp(const struct ptx_code *c, int first);
 static void ptx_mma_warp(const struct ptx_code *c, int first)
 {
+    if (strstr(c->text, "m16n8k32") && strstr(c->text, ".s32.s8.s8.s32")) {
+        ptx_mma_i8_warp(c, first);
+        return;
+    }
     float a[16][16], b[16][8], d[32][4];
     for (int l = 0; l < 32; l++) {
         const int row = l / 4, k = 2 * (l % 4);
@@ -670,6 +675,29 @@ static void ptx_mma_warp(const struct ptx_code *c, int first)
     for (int l = 0; l < 32; l++)
         for (int i = 0; i < 4; i++)
             *ptx_reg(first + l, c->o[i].reg) = ptx_bits(d[l][i]);
+}
+
+/* d[4] = a[16][32] * b[32][8] + c[4] of int8: "Matrix fragments for mma.m16n8k32", .s8. */
+static void ptx_mma_i8_warp(const struct ptx_code *c, int first)
+{
+    int8_t a[16][32], b[32][8];
+    uint32_t d[32][4];
+    for (int l = 0; l < 32; l++)
+        for (int j = 0; j < 4; j++) {
+            for (int i = 0; i < 4; i++)
+                a[l / 4 + 8 * (i & 1)][4 * (l % 4) + j + 16 * (i >> 1)] = (int8_t)(ptx_get(first + l, &c->o[4 + i]) >> 8 * j);
+            for (int i = 0; i < 2; i++)
+                b[4 * (l % 4) + j + 16 * i][l / 4] = (int8_t)(ptx_get(first + l, &c->o[8 + i]) >> 8 * j);
+        }
+    for (int l = 0; l < 32; l++)
+        for (int i = 0; i < 4; i++) {
+            d[l][i] = (uint32_t)ptx_get(first + l, &c->o[10 + i]);
+            for (int k = 0; k < 32; k++)
+                d[l][i] += (uint32_t)(a[l / 4 + 8 * (i / 2)][k] * b[k][2 * (l % 4) + (i & 1)]);
+        }
+    for (int l = 0; l < 32; l++)
+        for (int i = 0; i < 4; i++)
+            *ptx_reg(first + l, c->o[i].reg) = d[l][i];
 }
 
 /* ldmatrix and stmatrix, x4: row r of matrix i is at the address that lane 8i+r has; a lane has two elements of row lane/4, or transposed of two

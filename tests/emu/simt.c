@@ -108,6 +108,7 @@ static float simt_e4m3fnuz(const uint8_t *p)
     const float f = e ? __builtin_ldexpf((float)(8 + m), e - 11) : __builtin_ldexpf((float)m, -10);
     return *p == 0x80 ? __builtin_nanf("") : *p & 0x80 ? -f : f;
 }
+static float simt_i8(const uint8_t *p) { return (float)(int8_t)*p; }
 /* Accumulator i of a lane is row 4(lane/16) + i, column lane%16; a lane has 8 bytes of row lane%16 of a and of b, the (lane/16)-th. */
 static void simt_mfma_16(const void *a, const void *b, float *c, int size, float (*value)(const uint8_t *))
 {
@@ -124,6 +125,13 @@ static void simt_mfma_16(const void *a, const void *b, float *c, int size, float
 }
 void simt_mfma_f32_16x16x16_bf16(const void *a, const void *b, void *c) { simt_mfma_16(a, b, c, 2, simt_bf16); }
 void simt_mfma_f32_16x16x32_fp8(const void *a, const void *b, void *c) { simt_mfma_16(a, b, c, 1, simt_e4m3fnuz); }
+void simt_mfma_i32_16x16x32_i8(const void *a, const void *b, void *c)
+{
+    float sum[4] = { 0, 0, 0, 0 };                       /* 32 products: whole numbers that a float holds */
+    simt_mfma_16(a, b, sum, 1, simt_i8);
+    for (int i = 0; i < 4; i++)
+        ((int32_t *)c)[i] += (int32_t)sum[i];
+}
 
 void *simt_shared(const char *name, size_t n)
 {

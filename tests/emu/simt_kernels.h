@@ -37,6 +37,8 @@
 #include "gpu/kern/gemv_float.c"
 #include "gpu/kern/dequant.c"
 #include "gpu/kern/gemm_quant.c"
+#include "gpu/kern/few.c"
+#include "gpu/kern/many.c"
 #define N_THREAD 256
 #define N_WAVE (N_THREAD / DK_WAVE)
 #include "gpu/kern/attn_wide.c"

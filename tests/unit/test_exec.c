@@ -21,7 +21,7 @@ static int open_on_device(struct engine **e, const char *path, const struct engi
 static struct engine *open_engine(const char *path, bool device, enum weights_as as)
 {
     struct engine *e;
-    const struct engine_opts o = { .n_slot = 2, .step_tokens = 16, .n_logits = 16, .no_tok = true, .as = as };
+    const struct engine_opts o = { .n_slot = 2, .step_tokens = 24, .n_logits = 16, .no_tok = true, .as = as };
     OK(device ? open_on_device(&e, path, &o) : engine_new(&e, path, &o, pool, &err));
     return e;
 }
@@ -75,29 +75,39 @@ static void step(struct engine *e, const struct engine_part *part, int n, float 
     memcpy(out, logits, (size_t)n * V * sizeof *out);
 }
 
+/* Two prompts whole, and the same in other slots, in uneven pieces, side by side. */
+static void same_bits(const char *model, enum weights_as as)
+{
+    enum { N = 24, V_MAX = 512 };
+    static float whole[2][V_MAX], cut[2 * V_MAX];
+    struct engine *e = open_engine(model, true, as);
+    const int V = engine_config(e)->vocab_size;
+    int32_t a[N], b[N];
+    assert_true(V <= V_MAX);
+    for (int i = 0; i < N; i++)
+        a[i] = (int32_t)(rng_u64(1, (uint64_t)i) % (uint64_t)V), b[i] = (int32_t)(rng_u64(2, (uint64_t)i) % (uint64_t)V);
+    step(e, &(struct engine_part){ 0, 0, N, a, NULL, 0 }, 1, whole[0]);
+    step(e, &(struct engine_part){ 1, 0, N, b, NULL, 0 }, 1, whole[1]);
+    step(e, (struct engine_part[]){ { 1, 0, 3, a, NULL, 0 }, { 0, 0, 8, b, NULL, 0 } }, 2, cut);      /* other slots, uneven */
+    step(e, (struct engine_part[]){ { 0, 8, 1, b + 8, NULL, 0 }, { 1, 3, 17, a + 3, NULL, 0 } }, 2, cut);      /* as many as tiles are for */
+    step(e, &(struct engine_part){ 0, 9, 11, b + 9, NULL, 0 }, 1, cut);
+    for (int i = 20; i < N; i++)                     /* the third such step is one launch */
+        step(e, (struct engine_part[]){ { 1, i, 1, a + i, NULL, 0 }, { 0, i, 1, b + i, NULL, 0 } }, 2, cut);
+    assert_memory_equal(cut, whole[0], (size_t)V * sizeof *cut);
+    assert_memory_equal(cut + V, whole[1], (size_t)V * sizeof *cut);
+    assert_true(mock.n_graph >= 2);
+    close_engine(e);
+}
 static void a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others(void **state)
 {
     (void)state;
-    enum { N = 15, V_MAX = 128 };
-    for (int as = WEIGHTS_FILE; as <= WEIGHTS_BF16; as++) {
-        struct engine *e = open_engine("tests/golden/llama", true, (enum weights_as)as);
-        const int V = engine_config(e)->vocab_size;
-        int32_t a[N], b[N];
-        float whole[2][V_MAX], cut[2 * V_MAX];
-        assert_true(V <= V_MAX);
-        for (int i = 0; i < N; i++)
-            a[i] = (int32_t)(rng_u64(1, (uint64_t)i) % (uint64_t)V), b[i] = (int32_t)(rng_u64(2, (uint64_t)i) % (uint64_t)V);
-        step(e, &(struct engine_part){ 0, 0, N, a, NULL, 0 }, 1, whole[0]);
-        step(e, &(struct engine_part){ 1, 0, N, b, NULL, 0 }, 1, whole[1]);
-        step(e, (struct engine_part[]){ { 1, 0, 3, a, NULL, 0 }, { 0, 0, 8, b, NULL, 0 } }, 2, cut);      /* other slots, uneven */
-        step(e, (struct engine_part[]){ { 0, 8, 1, b + 8, NULL, 0 }, { 1, 3, 6, a + 3, NULL, 0 } }, 2, cut);
-        for (int i = 9; i < N; i++)                      /* the third such step is one launch */
-            step(e, (struct engine_part[]){ { 1, i, 1, a + i, NULL, 0 }, { 0, i, 1, b + i, NULL, 0 } }, 2, cut);
-        assert_memory_equal(cut, whole[0], (size_t)V * sizeof *cut);
-        assert_memory_equal(cut + V, whole[1], (size_t)V * sizeof *cut);
-        assert_true(mock.n_graph >= 2);
-        close_engine(e);
-    }
+    for (int as = WEIGHTS_FILE; as <= WEIGHTS_BF16; as++)
+        same_bits("tests/golden/llama", (enum weights_as)as);
+}
+static void so_it_has_with_quantised_weights(void **state)
+{
+    (void)state;
+    same_bits(shared("stories260K-gguf/stories260K-q4_0.gguf"), WEIGHTS_FILE);
 }
 
 static void pages_are_shared_and_copied(void **state)
@@ -171,7 +181,8 @@ static void without_memory_of_the_host_nothing_is_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logits_are_those_of_the_host), cmocka_unit_test(a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others), cmocka_unit_test(pages_are_shared_and_copied),
+        cmocka_unit_test(logits_are_those_of_the_host), cmocka_unit_test(a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others),
+        cmocka_unit_test(so_it_has_with_quantised_weights), cmocka_unit_test(pages_are_shared_and_copied),
         cmocka_unit_test(a_device_that_is_lost_fails_the_step_and_all_later_ones), cmocka_unit_test(what_it_cannot_do_or_hold_is_refused_before_a_weight_is_read),
         cmocka_unit_test(without_memory_of_the_host_nothing_is_left),
     };

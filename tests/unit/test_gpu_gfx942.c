@@ -65,6 +65,9 @@ static void a_removed_barrier_is_a_race(void **state)
     assert_true(found("gemm_bf16", "s_barrier", 2) & BY_CHECK);
     for (int i = 1; i <= 3; i++)
         assert_true(found("attn_decode_128_4", "s_barrier", i) & BY_CHECK);
+    assert_true(found("few_q8_0_1", "s_barrier", 1) & BY_CHECK);
+    for (int i = 1; i <= 2; i++)
+        assert_true(found("many_q4_0_4", "s_barrier", i) & BY_CHECK);
 }
 
 /* Kernels for weights of every type, and for attention of other heads. */
@@ -87,6 +90,7 @@ static void a_missing_product_is_a_wrong_result(void **state)
     (void)state;
     assert_true(found("gemm_bf16", "v_mfma", 5) & BY_RESULT);
     assert_true(found("gemv_q4_0_1", "v_dot4c", 3) & BY_RESULT);
+    assert_true(found("few_bf16_2", "v_mfma", 3) & BY_RESULT);
 }
 
 static void a_wrong_lane_is_a_wrong_result(void **state)

@@ -14,8 +14,8 @@ static void every_kernel_gives_what_cpu_ref_gives(void **state)
 /* By the cases of the part that the file's kernels are in. */
 static int found(const char *file, const char *kernel, const char *from, const char *to, int n)
 {
-    const bool second = !strcmp(file, "gemm_quant") || !strcmp(file, "attn_wide");
-    ptx_alone = second ? file : NULL;
+    const bool second = !strcmp(file, "gemm_quant") || !strcmp(file, "attn_wide"), alone = second || !strcmp(file, "few") || !strcmp(file, "many");
+    ptx_alone = alone ? file : NULL;
     const int how = ptx_planted(second ? GPU_CHECK_QUANT : GPU_CHECK_SMALL, file, kernel, from, to, n);
     ptx_alone = NULL;
     return how;
@@ -26,7 +26,7 @@ static void a_removed_barrier_is_a_race(void **state)
     (void)state;
     static const struct { const char *file, *kernel; int n_barrier; } kernels[] = {
         { "rows", "rmsnorm", 1 }, { "rows", "softmax", 1 }, { "attn", "attn_decode_64_1", 3 }, { "attn", "attn_decode_128_4", 3 }, { "attn", "attn_join", 1 }, { "gemm", "gemm_bf16", 2 },
-        { "gemm_quant", "gemm_q", 2 }, { "attn_wide", "attn_decode_to256_8", 3 },
+        { "gemm_quant", "gemm_q", 2 }, { "attn_wide", "attn_decode_to256_8", 3 }, { "few", "few_q4_0_2", 1 }, { "many", "many_bf16_8", 2 },
     };
     for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++)
         for (int i = 0; i < kernels[k].n_barrier; i++) {
