@@ -102,7 +102,8 @@ int exec_experts(struct exec_run *r, const struct node *n, bool act, const float
     const int size = tile_rows(n, T), E = n->attr.n_expert, n_tile = (int)GPU_MOE_TILES(n_sorted(n, T), E, size);
     const struct places p = places_of(r->g, n, T);
     const float *x = exec_data(r, n->in[0]);
-    const struct moe_tiles_args tiles = { .tile = (int32_t *)(void *)work, .start = exec_data(r, n->in[3]), .E = E, .size = size, .n_tile = n_tile };
+    const int32_t *start = exec_data(r, n->in[3]);                 /* of several devices each takes its own experts' rows */
+    const struct moe_tiles_args tiles = { .tile = (int32_t *)(void *)work, .start = start + (w->n_part ? r->x->rank * E : 0), .E = E, .size = size, .n_tile = n_tile };
     TRY(exec_launch(r, GPU_moe_tiles, 1, 1, 1, &tiles, err));
     if (needs_a8(w)) {
         const struct quantize_args a = { .q = (int8_t *)(work + p.q), .ds = (float *)(void *)(work + p.ds), .x = x, .ld_x = K, .n_row = (int)n_x, .K = (int)K };
@@ -126,6 +127,9 @@ int exec_experts(struct exec_run *r, const struct node *n, bool act, const float
 static size_t expert_linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S) { return (void)x, (void)S, exec_experts_work(g, n, T); }
 static int expert_linear(struct exec_run *r, const struct node *n, struct err *err)
 {
+    const struct tensor *y = &r->g->tensor[n->out[0]];
+    if (r->g->tensor[n->in[1]].n_part)                             /* rows of others' experts: nothing */
+        TRY(gpu_fill(r->x->gpu, r->x->stream, exec_data(r, n->out[0]), 0, tensor_bytes(y, r->step->T, r->step->S), err));
     return exec_experts(r, n, false, NULL, exec_data(r, n->in[7]), exec_data(r, n->out[0]), r->work, err);
 }
 const struct exec_op exec_op_expert_linear = { exec_experts_check, expert_linear_work, expert_linear, NULL };
