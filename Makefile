@@ -149,7 +149,7 @@ $B/bench/%: $B/bench/%.o $B/liblathe.a
 
 # The emulator of gfx942 decodes by LLVM; without its headers the test says so and skips.
 ifneq ($(wildcard /usr/lib/llvm-19/include/llvm-c/Disassembler.h),)
-EMU942 := test_gpu_gfx942 test_gpu_isa test_gpu_cdna3 test_exec test_gpu_moe test_exec_moe
+EMU942 := test_gpu_gfx942 test_gpu_isa test_gpu_cdna3 test_exec test_gpu_moe test_exec_moe test_exec_team
 EMU942 += test_gpu_train test_exec_train
 $(EMU942:%=$B/tests/unit/%.o): CPPFLAGS += -DHAVE_LLVM_19 -isystem /usr/lib/llvm-19/include
 $(EMU942:%=$B/unit/%): LDLIBS += -L/usr/lib/llvm-19/lib -lLLVM-19

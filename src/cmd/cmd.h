@@ -51,7 +51,7 @@ extern const char *cmd_adapter;
 #define OPT_ADAPTER { OPT_STR, "adapter", &cmd_adapter, "<folder>", "of adapters (adapter_config.json, adapter_model.safetensors) that the model is to have", 0, 0 }
 /* --device: where a loaded model runs.  *out: NULL for the host. */
 extern const char *cmd_device;
-#define OPT_DEVICE { OPT_STR, "device", &cmd_device, "<device>", "where the model runs: cpu, hip:N (AMD), cuda:N (NVIDIA)", 0, 0 }
+#define OPT_DEVICE { OPT_STR, "device", &cmd_device, "<device>", "where the model runs: cpu, hip:N (AMD), cuda:N (NVIDIA), or several, hip:0-7", 0, 0 }
 int cmd_open_device(struct graph_device **out, struct err *err);
 /* Options of an engine with those that these say. */
 struct engine_opts cmd_engine(struct engine_opts o);

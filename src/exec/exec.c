@@ -39,8 +39,9 @@ static void pack(enum cpu_type t, int64_t K, int64_t n, const void *rows, void *
         gpu_pack(t, (int)K, (int)n, rows, to, (char *)to + quant_bytes(t, K, n));
 }
 
-static int put(struct graph_device *d, const struct graph *g, int t, int64_t e, int s, int64_t row, int64_t n, const void *from, struct err *err)
+static int put(struct graph_device *d, const struct graph *g, int part, int t, int64_t e, int s, int64_t row, int64_t n, const void *from, struct err *err)
 {
+    (void)part;
     struct exec *x = exec_of(d);
     const struct panel_segment *p = &g->tensor[t].panels.segment[s];
     const struct exec_segment *to = &x->weight[t].segment[s];
@@ -50,6 +51,14 @@ static int put(struct graph_device *d, const struct graph *g, int t, int64_t e, 
     assert(row >= 0 && row + n <= p->n_row);
     TRY(gpu_put(x->gpu, x->stream, x->arena + to->w + (size_t)e * to->w_expert + gpu_pack_bytes(form, K, (int)row), from, bytes, err));
     return gpu_put(x->gpu, x->stream, x->arena + to->scale + (size_t)e * to->scale_expert + gpu_pack_scale_bytes(form, K, (int)row), (const char *)from + quant_bytes(form, K, n), scale, err);
+}
+
+static int floats(struct graph_device *d, const struct graph *g, int part, int t, const float *from, struct err *err)
+{
+    (void)part;
+    struct exec *x = exec_of(d);
+    TRY(gpu_put(x->gpu, x->stream, x->arena + x->place[t], from, g->tensor[t].bytes, err));
+    return gpu_wait(x->gpu, x->stream, err);
 }
 
 /* ---- planning ---- */
@@ -190,6 +199,8 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     }
     x->work_at = take(&at, work);
     x->a8_at = take(&at, a8);
+    if (x->team)
+        at = exec_team_place(x, g, at);
     x->step_at = at;
     TRY(place_step(x, g, err));
     x->bytes = d->bytes = at + x->tables.bytes;
@@ -230,7 +241,7 @@ static int fill(struct graph_device *d, const struct graph *g, struct err *err)
     struct exec *x = exec_of(d);
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        if (t->data && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST || t->kind == TENSOR_MOMENT))
+        if (t->data && !t->n_part && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST || t->kind == TENSOR_MOMENT))
             TRY(send_tensor(d, g, i, err));
     }
     return gpu_wait(x->gpu, x->stream, err);
@@ -301,10 +312,10 @@ static int send_step(struct exec *x, const struct graph *g, enum pass pass, cons
     return 0;
 }
 
-static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
+int exec_nodes(struct exec_run *r, enum pass pass, int from, int end, struct err *err)
 {
     r->x->a8_of = -1;
-    for (int i = 0; i < r->g->n_node; i++) {
+    for (int i = from; i < end; i++) {
         const struct node *n = &r->g->node[i];
         if (n->pass != pass)
             continue;
@@ -313,6 +324,10 @@ static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
         TRY((n->again || pass != PASS_BACKWARD ? op->forward : op->backward)(r, n, err));
     }
     return 0;
+}
+static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
+{
+    return r->x->team ? exec_team_nodes(r, pass, err) : exec_nodes(r, pass, 0, r->g->n_node, err);
 }
 
 /* A power of two, so that few graphs serve all lengths. */
@@ -355,23 +370,44 @@ static int record(struct exec_run *r, const struct exec_shape *shape, struct exe
     *out = to;
     return rc ? rc : ended;
 }
+/* Several devices in one graph may be more than a driver does: then it goes on without. */
+static int record_if_it_can(struct exec_run *r, const struct exec_shape *shape, struct exec_graph **out, struct err *err)
+{
+    struct exec *x = r->x;
+    const int rc = record(r, shape, out, err);
+    if (!rc || !x->team)
+        return rc;
+    log_warn("%s: a pass of several devices cannot be recorded, kernels are launched one by one: %s", x->base.name, err->msg);
+    x->one_by_one = true, *out = NULL;
+    return gpu_use(x->gpu, err);
+}
+
+int exec_send(struct exec *x, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
+{
+    TRY(gpu_use(x->gpu, err));
+    return send_step(x, g, pass, step, err);
+}
+
+static int launch_graph(struct exec *x, const struct exec_graph *graph, struct err *err)
+{
+    return x->team ? exec_team_launch(x, &graph->graph, err) : gpu_graph_launch(x->gpu, x->stream, &graph->graph, err);
+}
 
 static int run(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
 {
     struct exec *x = exec_of(d);
-    TRY(gpu_use(x->gpu, err));
-    TRY(send_step(x, g, pass, step, err));
+    TRY(x->team ? exec_team_send(x, g, pass, step, err) : exec_send(x, g, pass, step, err));
     struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = ranges_of(step, (int)div_up((int64_t)x->tables.page_stride * KV_TOKENS, GPU_RANGE)) };
     const struct exec_shape shape = { pass, step->T, step->S, r.n_range };
     struct exec_graph *graph = recorded(x, &shape);
     const bool again = x->ran[pass] && same(&x->last[pass], &shape);
     x->last[pass] = shape, x->ran[pass] = true;
-    if (!graph && again && !g->backward && (step->T == step->S || step->S == 1 || !step->T))
-        TRY(record(&r, &shape, &graph, err));
+    if (!graph && again && !g->backward && !x->one_by_one && (step->T == step->S || step->S == 1 || !step->T))
+        TRY(record_if_it_can(&r, &shape, &graph, err));
     if (!graph)
         return launch_all(&r, pass, err);
     graph->used = ++x->n_run;
-    return gpu_graph_launch(x->gpu, x->stream, &graph->graph, err);
+    return launch_graph(x, graph, err);
 }
 
 static int wait(struct graph_device *d, struct err *err) { return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err); }
@@ -470,8 +506,8 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
         return ERR(err, NOMEM, "a device needs %zu bytes", sizeof *x);
     }
     x->gpu = gpu;
-    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .send = send_tensor, .run = run, .wait = wait, .fetch = fetch,
-                                     .fetch_kind = fetch_kind, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free };
+    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .floats = floats, .fill = fill, .send = send_tensor, .run = run, .wait = wait,
+                                     .fetch = fetch, .fetch_kind = fetch_kind, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free, .n_part = 1 };
     snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
     snprintf(x->base.arch, sizeof x->base.arch, "%s", gpu_facts(gpu)->arch);
     x->base.bytes_free = gpu_facts(gpu)->bytes_free;
@@ -487,6 +523,8 @@ int exec_open(struct graph_device **out, const char *device, struct err *err)
 {
     struct gpu *gpu;
     *out = NULL;
+    if (exec_team_is(device))
+        return exec_team_open(out, device, err);
     TRY(gpu_open(&gpu, device, err));
     return exec_open_gpu(out, gpu, err);
 }

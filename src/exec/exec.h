@@ -7,6 +7,10 @@
  * does not fit, or cannot be done, is refused before a weight is read.  Activations are floats; products of quantised weights make int8 of them, as
  * the host does.  An operation is a row in exec.c and a struct exec_op (exec_op.h).
  *
+ * Several devices ("cuda:0,1", "hip:0-7") share a model: heads, numbers inside MLPs, experts, rows of the head (DIVIDE_DEVICES, model/weights.h).  All run the same
+ * graph with weights of their own, and after the output of attention and of the MLP each sums what all have, in the order of the devices: by kernels that read the
+ * others' memory where it is reached, else from copies that the driver makes.  Bits are the same each time and for each step, but are not those of one device.
+ *
  * Bits: a token's numbers depend on nothing but its sequence up to it, as on the host: products take rows eight at a time by kernels that give
  * a row the same bits whatever their number, and attention takes prompts and single tokens by the same kernels. */
 #ifndef EXEC_EXEC_H
@@ -14,7 +18,7 @@
 #include "nn/device.h"
 
 struct gpu;
-/* device: "hip:N" or "cuda:N".  Freed by (*out)->free(). */
+/* device: "hip:N" or "cuda:N", or several.  Freed by (*out)->free(). */
 int exec_open(struct graph_device **out, const char *device, struct err *err);
 /* The same on a device that is open already; it is closed with it, also when this fails. */
 int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err);
@@ -29,4 +33,6 @@ int exec_products(struct graph_device *d, enum exec_by by, const char *choices, 
 const char *exec_products_name(const struct graph_device *d);
 /* Where its work goes, for who traces launches (gpu/dev.h): each is of the tensor that its operation makes, or of the weight. */
 void *exec_stream(struct graph_device *d);
+/* The same of n >= 2 devices, at most GPU_PEERS_MAX. */
+int exec_open_gpus(struct graph_device **out, struct gpu *const *gpu, int n, struct err *err);
 #endif

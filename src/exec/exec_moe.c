@@ -82,7 +82,8 @@ int exec_experts(struct exec_run *r, const struct node *n, bool act, const float
     const int64_t T = r->step->T, N = w->shape[1].n, K = w->shape[2].n, n_wave = 256 / gpu_facts(r->x->gpu)->wave, n_x = n->attr.gather ? T : n_sorted(n, T);
     const int size = tile_rows(n, T), E = n->attr.n_expert, n_tile = (int)GPU_MOE_TILES(n_sorted(n, T), E, size);
     const float *x = exec_data(r, n->in[0]);
-    const struct moe_tiles_args tiles = { .tile = (int32_t *)(void *)work, .start = exec_data(r, n->in[3]), .E = E, .size = size, .n_tile = n_tile };
+    const int32_t *start = exec_data(r, n->in[3]);                 /* of several devices each takes its own experts' rows */
+    const struct moe_tiles_args tiles = { .tile = (int32_t *)(void *)work, .start = start + (w->n_part ? r->x->rank * E : 0), .E = E, .size = size, .n_tile = n_tile };
     TRY(exec_launch(r, GPU_moe_tiles, 1, 1, 1, &tiles, err));
     struct exec_a8 x8 = { NULL, NULL };
     if (exec_a8_bytes(r->g, n, r->step->T, r->step->S))
@@ -105,6 +106,9 @@ int exec_experts(struct exec_run *r, const struct node *n, bool act, const float
 static size_t expert_linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S) { return (void)x, (void)g, (void)S, exec_experts_work(n, T); }
 static int expert_linear(struct exec_run *r, const struct node *n, struct err *err)
 {
+    const struct tensor *y = &r->g->tensor[n->out[0]];
+    if (r->g->tensor[n->in[1]].n_part)                             /* rows of others' experts: nothing */
+        TRY(gpu_fill(r->x->gpu, r->x->stream, exec_data(r, n->out[0]), 0, tensor_bytes(y, r->step->T, r->step->S), err));
     return exec_experts(r, n, false, NULL, exec_data(r, n->in[7]), exec_data(r, n->out[0]), r->work, err);
 }
 const struct exec_op exec_op_expert_linear = { exec_experts_check, expert_linear_work, expert_linear, NULL };

@@ -35,8 +35,11 @@ struct exec_graph { struct exec_shape shape; struct gpu_graph graph; uint64_t us
 struct exec_key { const void *p[8]; long n[8]; };
 struct exec_call { struct exec_key key; struct gpu_call call[2]; };
 
+struct exec_team;
 struct exec {
     struct graph_device base;
+    struct exec_team *team; int rank;                            /* of several devices that share the model (exec_team.c), the how manieth; NULL: alone */
+    bool one_by_one;                                             /* passes are not recorded */
     struct gpu *gpu;
     void *stream;
     size_t kind_at[N_TENSOR_KIND], work_at, a8_at, step_at, bytes; /* in the arena */
@@ -79,7 +82,7 @@ struct exec_op {
 #define EXEC_OPS(X) \
     X(embed) X(linear) X(linear_act) X(rmsnorm) X(layernorm) X(qk_norm) X(attention_paged) X(gelu) X(gelu_tanh) X(swiglu) X(geglu) X(geglu_tanh) \
     X(swiglu_clamped) X(sigmoid) X(tanh) X(softcap) X(clip) X(add) X(take_rows) \
-    X(route) X(expert_linear) X(combine)
+    X(route) X(expert_linear) X(combine) X(join_peers) X(gather_peers)
 #define X(name) extern const struct exec_op exec_op_##name;
 EXEC_OPS(X)
 #undef X
@@ -90,6 +93,18 @@ static inline int64_t exec_rows16(const struct tensor *w) { return (w->shape[0].
 bool exec_may_be_half(const struct exec *x, const struct graph *g, int id);
 /* Of a graph that was differentiated (exec_train.c); NULL: none. */
 const struct exec_op *exec_train_op(enum op op);
+
+/* What exec.c does for each device of a team, and the other way round (exec_team.c).  exec_nodes: nodes from .. end - 1 of the pass; exec_team_place: where its
+ * members meet, from `at` on, gives the end of it. */
+int exec_send(struct exec *x, const struct graph *g, enum pass pass, const struct step *step, struct err *err);
+int exec_nodes(struct exec_run *r, enum pass pass, int from, int end, struct err *err);
+size_t exec_team_place(struct exec *x, const struct graph *g, size_t at);
+int exec_team_send(struct exec *x, const struct graph *g, enum pass pass, const struct step *step, struct err *err);
+int exec_team_nodes(struct exec_run *r, enum pass pass, struct err *err);
+int exec_team_launch(struct exec *x, const struct gpu_graph *graph, struct err *err);
+extern size_t exec_team_whole;                                   /* bytes of a sum up to which each member takes all of it; tests make it less */
+bool exec_team_is(const char *device);                           /* does it name several? */
+int exec_team_open(struct graph_device **out, const char *device, struct err *err);
 
 /* A tensor on the device; NULL for -1 and for what only the host has. */
 static inline void *exec_data(const struct exec_run *r, int id)

@@ -52,6 +52,9 @@ static struct {
     int (*release)(int);
     int (*set_current)(void *);
     int (*host_alloc)(void **, size_t, unsigned);
+    int (*peer_can)(int *, int, int);
+    int (*peer_open)(void *, unsigned);
+    int (*copy_peer)(void *, void *, const void *, void *, size_t, void *);
     int (*error_name)(int, const char **);
     int (*error_string)(int, const char **);
 } cu;
@@ -64,6 +67,15 @@ static int cuda_begin(int device)
 }
 static void cuda_end(int device) { cu.release(device); }
 static int cuda_use(int device) { return cu.set_current(cu_context[device]); }
+enum { OPEN_ALREADY = 704 };                                    /* peer access, of both drivers */
+static int cuda_peer_can(int *can, int device, int peer) { return cu.peer_can(can, device, peer); }
+static int cuda_peer_open(int device, int peer)
+{
+    (void)device;
+    const int rc = cu.peer_open(cu_context[peer], 0);
+    return rc == OPEN_ALREADY ? 0 : rc;
+}
+static int cuda_copy_peer(void *to, int device, const void *from, int peer, size_t n, void *stream) { return cu.copy_peer(to, cu_context[device], from, cu_context[peer], n, stream); }
 static int cuda_host_alloc(void **p, size_t n) { return cu.host_alloc(p, n, 0); }
 static const char *cuda_text(int rc)
 {
@@ -90,11 +102,11 @@ int gpu_api_cuda(const struct gpu_api **out, struct err *err)
     static const struct symbol symbols[] = { GPU_CALLS(X) };
 #undef X
     static struct gpu_api api = { .host_alloc = cuda_host_alloc, .device_begin = cuda_begin, .device_end = cuda_end, .device_use = cuda_use, .error_text = cuda_text,
-                                  .facts = cuda_facts, .word = "cuda" };
+                                  .facts = cuda_facts, .peer_can = cuda_peer_can, .peer_open = cuda_peer_open, .copy_peer = cuda_copy_peer, .word = "cuda" };
     static const struct { const char *name; void *to; } own[] = {
         { "cuInit", &cu.init }, { "cuDeviceGet", &cu.device_get }, { "cuDeviceGetAttribute", &cu.attribute }, { "cuDevicePrimaryCtxRetain", &cu.retain },
         { "cuDevicePrimaryCtxRelease_v2", &cu.release }, { "cuCtxSetCurrent", &cu.set_current }, { "cuMemHostAlloc", &cu.host_alloc },
-        { "cuGetErrorName", &cu.error_name }, { "cuGetErrorString", &cu.error_string }, { "cuTensorMapEncodeTiled", &api.tensor_map },
+        { "cuDeviceCanAccessPeer", &cu.peer_can }, { "cuCtxEnablePeerAccess", &cu.peer_open }, { "cuMemcpyPeerAsync", &cu.copy_peer }, { "cuGetErrorName", &cu.error_name }, { "cuGetErrorString", &cu.error_string }, { "cuTensorMapEncodeTiled", &api.tensor_map },
     };
     static bool ready;
     int rc = 0;
@@ -120,11 +132,22 @@ static struct {
     int (*init)(unsigned);
     int (*set_device)(int);
     int (*host_malloc)(void **, size_t, unsigned);
+    int (*peer_can)(int *, int, int);
+    int (*peer_open)(int, unsigned);
+    int (*copy_peer)(void *, int, const void *, int, size_t, void *);
     const char *(*error_string)(int);
 } hip;
 
 static int hip_begin(int device) { return hip.set_device(device); }
 static void hip_end(int device) { (void)device; }
+static int hip_peer_can(int *can, int device, int peer) { return hip.peer_can(can, device, peer); }
+static int hip_peer_open(int device, int peer)
+{
+    (void)device;
+    const int rc = hip.peer_open(peer, 0);
+    return rc == OPEN_ALREADY ? 0 : rc;
+}
+static int hip_copy_peer(void *to, int device, const void *from, int peer, size_t n, void *stream) { return hip.copy_peer(to, device, from, peer, n, stream); }
 static int hip_host_alloc(void **p, size_t n) { return hip.host_malloc(p, n, 0); }
 static const char *hip_text(int rc)
 {
@@ -167,9 +190,10 @@ int gpu_api_hip(const struct gpu_api **out, struct err *err)
     static const struct symbol symbols[] = { GPU_CALLS(X) };
 #undef X
     static struct gpu_api api = { .host_alloc = hip_host_alloc, .device_begin = hip_begin, .device_end = hip_end, .device_use = hip_begin, .error_text = hip_text,
-                                  .facts = hip_facts, .word = "hip" };
+                                  .facts = hip_facts, .peer_can = hip_peer_can, .peer_open = hip_peer_open, .copy_peer = hip_copy_peer, .word = "hip" };
     static const struct { const char *name; void *to; } own[] = {
         { "hipInit", &hip.init }, { "hipSetDevice", &hip.set_device }, { "hipHostMalloc", &hip.host_malloc }, { "hipGetErrorString", &hip.error_string },
+        { "hipDeviceCanAccessPeer", &hip.peer_can }, { "hipDeviceEnablePeerAccess", &hip.peer_open }, { "hipMemcpyPeerAsync", &hip.copy_peer },
     };
     static bool ready;
     int rc = 0;

@@ -57,6 +57,10 @@ struct gpu_api {
     /* cuTensorMapEncodeTiled; NULL where there is no copy engine of tensors. */
     int (*tensor_map)(void *map, int type, unsigned rank, void *p, const uint64_t *size, const uint64_t *stride, const unsigned *box, const unsigned *step, int interleave,
                       int swizzle, int promotion, int fill);
+    /* Several devices.  peer_open: this thread's calls are for `device`, which from now on reaches what `peer` has; fine when it did already. */
+    int (*peer_can)(int *can, int device, int peer);
+    int (*peer_open)(int device, int peer);
+    int (*copy_peer)(void *to, int device, const void *from, int peer, size_t n, void *stream);
     const char *word;                                          /* "cuda", "hip", "mock" */
 };
 struct err;

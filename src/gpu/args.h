@@ -39,6 +39,11 @@ struct swiglu_args { GLOBAL(float) y; GLOBAL(const float) h; GLOBAL(i8) q; GLOBA
 struct norm_args { GLOBAL(float) y; GLOBAL(const float) x; GLOBAL(const float) w; GLOBAL(const float) b; GLOBAL(float) mean; GLOBAL(float) rstd; long ld_y, ld_x; int C; float eps; int layer; };
 /* y[row][C] = a + b; b NULL: a; ld_b 0: one row for all. */
 struct sum_args { GLOBAL(float) y; GLOBAL(const float) a; GLOBAL(const float) b; long ld_y, ld_a, ld_b; int n_row, C; };
+/* Several devices' shares of numbers (kern/peers.c).  sum: y[i] = add[i] + (part[0][i] + part[1][i] + .. of n_peer, in this order, + bias[i % C]) for the i of n that
+ * begin at `first`, all multiples of 4; add, bias: NULL for none; y may be one of the parts.  gather: y[row][V], device j's columns V*j/n_peer .. V*(j+1)/n_peer - 1 from its part[row][ld]. */
+#define GPU_PEERS_MAX 16
+struct sum_peers_args { GLOBAL(float) y; GLOBAL(const float) add; GLOBAL(const float) bias; GLOBAL(const float) part[GPU_PEERS_MAX]; long first, n; int n_peer, C; };
+struct gather_peers_args { GLOBAL(float) y; GLOBAL(const float) part[GPU_PEERS_MAX]; long ld; int n_row, V, n_peer; };
 /* y[row][F] = what cpu/kernels.h says of the activation, times scale[row] (NULL: 1); h has F columns, 2F of the gated kinds.  cap: of softcap and clip. */
 enum { GPU_ACT_GELU, GPU_ACT_GELU_TANH, GPU_ACT_SWIGLU, GPU_ACT_GEGLU, GPU_ACT_GEGLU_TANH, GPU_ACT_SWIGLU_CLAMPED, GPU_ACT_SIGMOID, GPU_ACT_TANH, GPU_ACT_SOFTCAP, GPU_ACT_CLIP };
 struct act_args { GLOBAL(float) y; GLOBAL(const float) h; GLOBAL(const float) scale; long ld_y, ld_h; int n_row, F, kind; float cap; };

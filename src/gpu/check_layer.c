@@ -50,6 +50,53 @@ static void sum(struct job *j, int n_row, int C, bool b, bool one)
     job_end(j, "sum_rows");
 }
 
+/* Devices that share a layer, here all of them this one; columns of C for the sum, C in all for the columns. */
+static void peers(struct job *j, int n_peer, int n_row, int C, bool more)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "%d devices, rows %d, C %d%s", n_peer, n_row, C, more ? ", added" : "");
+    const size_t n = (size_t)n_row * (size_t)C;
+    float *x = job_floats(j, n * (size_t)n_peer), *bias = job_floats(j, (size_t)C), *add = job_floats(j, n), *got = job_host(j, n * 4), *want = job_host(j, n * 4);
+    struct sum_peers_args a = { .y = job_device(j, n * 4), .add = more ? job_upload(j, add, n * 4) : NULL, .bias = more ? job_upload(j, bias, (size_t)C * 4) : NULL, .n_peer = n_peer, .C = C };
+    for (int p = 0; p < n_peer; p++)
+        a.part[p] = job_upload(j, x + (size_t)p * n, n * 4);
+    const long half = (long)n / 8 * 4;
+    a.n = half;
+    job_launch(j, GPU_sum_peers, ceil_div(a.n, 1024), 1, 1, &a);
+    a.first = half, a.n = (long)n - half;
+    job_launch(j, GPU_sum_peers, ceil_div(a.n, 1024), 1, 1, &a);
+    job_download(j, got, a.y, n * 4);
+    for (size_t i = 0; i < n && !j->rc; i++) {
+        want[i] = x[i];
+        for (size_t p = 1; p < (size_t)n_peer; p++)
+            want[i] += x[p * n + i];
+        if (more)
+            want[i] = add[i] + (want[i] + bias[i % (size_t)C]);
+    }
+    job_compare_bits(j, "sum_peers", got, want, n * 4);
+    job_end(j, "sum_peers");
+}
+
+static void gather(struct job *j, int n_peer, int n_row, int V)
+{
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "%d devices, rows %d, V %d", n_peer, n_row, V);
+    const int ld = (V + n_peer - 1) / n_peer;
+    const size_t n = (size_t)n_row * (size_t)V, n_part = (size_t)n_row * (size_t)ld;
+    float *x = job_floats(j, n_part * (size_t)n_peer), *got = job_host(j, n * 4), *want = job_host(j, n * 4);
+    struct gather_peers_args a = { .y = job_device(j, n * 4), .ld = ld, .n_row = n_row, .V = V, .n_peer = n_peer };
+    for (int p = 0; p < n_peer; p++)
+        a.part[p] = job_upload(j, x + (size_t)p * n_part, n_part * 4);
+    job_launch(j, GPU_gather_peers, ceil_div((long)n, 256), 1, 1, &a);
+    job_download(j, got, a.y, n * 4);
+    for (int p = 0; p < n_peer && !j->rc; p++)
+        for (int row = 0; row < n_row; row++)
+            for (int c = V * p / n_peer; c < V * (p + 1) / n_peer; c++)
+                want[row * V + c] = x[(size_t)p * n_part + (size_t)(row * ld + c - V * p / n_peer)];
+    job_compare_bits(j, "gather_peers", got, want, n * 4);
+    job_end(j, "gather_peers");
+}
+
 static void act(struct job *j, int kind, int n_row, int F, bool scale)
 {
     static const struct { const char *word; bool gated; } kinds[] = { { "gelu", false }, { "gelu_tanh", false }, { "swiglu", true }, { "geglu", true }, { "geglu_tanh", true },
@@ -178,6 +225,12 @@ void check_layer(struct job *j, bool large)
     sum(j, 3, 17, true, false);
     sum(j, 2, 300, true, true);
     sum(j, 1, 5, false, false);
+    peers(j, 2, 3, 40, true);
+    peers(j, 1, 1, 8, false);
+    peers(j, GPU_PEERS_MAX, 2, 1100, true);
+    gather(j, 2, 3, 71);
+    gather(j, GPU_PEERS_MAX, 1, 300);
+    gather(j, 8, 2, 5);
     for (int kind = GPU_ACT_GELU; kind <= GPU_ACT_CLIP; kind++)
         act(j, kind, 3, 133, kind % 2);
     static const int few[] = { 5, 1, 0, 70 }, one[] = { 261 };

@@ -187,6 +187,20 @@ int gpu_copy(struct gpu *g, void *stream, void *to, const void *from, size_t n, 
 {
     return n == 0 ? 0 : failed(g, g->api->copy(to, from, n, stream), "copying on the device", err);
 }
+int gpu_peer(struct gpu *g, const struct gpu *peer, bool *reaches, struct err *err)
+{
+    int can = g->facts.device == peer->facts.device;
+    *reaches = can;
+    if (can || !g->api->peer_can)
+        return 0;
+    TRY(failed(g, g->api->peer_can(&can, g->facts.device, peer->facts.device), "asking for its peers", err));
+    *reaches = can;
+    return can ? failed(g, g->api->peer_open(g->facts.device, peer->facts.device), "reaching a peer's memory", err) : 0;
+}
+int gpu_copy_peer(struct gpu *g, void *stream, void *to, const struct gpu *peer, const void *from, size_t n, struct err *err)
+{
+    return n == 0 ? 0 : failed(g, g->api->copy_peer(to, g->facts.device, from, peer->facts.device, n, stream), "copying from a peer", err);
+}
 int gpu_fill(struct gpu *g, void *stream, void *p, unsigned char value, size_t n, struct err *err)
 {
     return n == 0 ? 0 : failed(g, g->api->fill(p, value, n, stream), "filling memory", err);
@@ -208,6 +222,7 @@ void gpu_event_free(struct gpu *g, void *event)
         g->api->event_free(event);
 }
 int gpu_event_record(struct gpu *g, void *event, void *stream, struct err *err) { return failed(g, g->api->event_record(event, stream), "recording an event", err); }
+int gpu_stream_after(struct gpu *g, void *stream, void *event, struct err *err) { return failed(g, g->api->stream_wait_event(stream, event, 0), "waiting for an event", err); }
 int gpu_event_wait(struct gpu *g, void *event, struct err *err) { return failed(g, g->api->event_wait(event), "running", err); }
 int gpu_event_ms(struct gpu *g, void *from, void *to, double *ms, struct err *err)
 {

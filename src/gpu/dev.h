@@ -41,6 +41,10 @@ void gpu_host_free(struct gpu *g, void *p);
 int gpu_put(struct gpu *g, void *stream, void *to, const void *from, size_t n, struct err *err);
 int gpu_get(struct gpu *g, void *stream, void *to, const void *from, size_t n, struct err *err);
 int gpu_copy(struct gpu *g, void *stream, void *to, const void *from, size_t n, struct err *err);
+/* Several devices of one driver, each opened by itself.  gpu_peer: kernels of g read and write what the peer has from now on, if *reaches.  gpu_copy_peer: from
+ * the peer's memory, whether it is reached or not. */
+int gpu_peer(struct gpu *g, const struct gpu *peer, bool *reaches, struct err *err);
+int gpu_copy_peer(struct gpu *g, void *stream, void *to, const struct gpu *peer, const void *from, size_t n, struct err *err);
 int gpu_fill(struct gpu *g, void *stream, void *p, unsigned char value, size_t n, struct err *err);
 
 int gpu_stream_new(struct gpu *g, void **stream, struct err *err);
@@ -49,6 +53,7 @@ int gpu_wait(struct gpu *g, void *stream, struct err *err);             /* until
 int gpu_event_new(struct gpu *g, void **event, struct err *err);
 void gpu_event_free(struct gpu *g, void *event);
 int gpu_event_record(struct gpu *g, void *event, void *stream, struct err *err);
+int gpu_stream_after(struct gpu *g, void *stream, void *event, struct err *err);        /* what is given to the stream from now on waits for it; also for another device's event */
 int gpu_event_wait(struct gpu *g, void *event, struct err *err);        /* until what was given before it is done */
 int gpu_event_ms(struct gpu *g, void *from, void *to, double *ms, struct err *err);      /* waits for both */
 

@@ -159,7 +159,7 @@ void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g,
 }
 size_t engine_device_bytes(const struct engine *e) { return e->l.device ? e->l.device->bytes : 0; }
 size_t engine_bytes(const struct engine *e) { return e->l.d.g->plan.total; }
-size_t engine_weight_bytes(const struct engine *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED]; }
+size_t engine_weight_bytes(const struct engine *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED] * (size_t)(e->l.device ? e->l.device->n_part : 1); }
 int engine_ctx(const struct engine *e) { return e->l.ctx; }
 
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }

@@ -1,4 +1,5 @@
 #include "infer/loaded.h"
+#include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/merge.h"
@@ -69,10 +70,23 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
     return weights_types(&l->types, l->model.list, l->model.source, o->as, err);
 }
 
+/* Between devices: numbers inside an MLP in whole blocks of the weights that read them, and of what kernels read at once. */
+static struct division between(const struct loaded *l, int n)
+{
+    struct division d = { .by = DIVIDE_DEVICES, .n = n, .grain = 16 };
+    for (int i = 0; i < l->model.list->n_weight; i++)
+        for (int j = 0; strstr(l->model.list->weight[i].name, "down.w") && j < l->types[i].n_segment; j++)
+            if (type_block(l->types[i].type[j]) > d.grain)
+                d.grain = type_block(l->types[i].type[j]);
+    return d;
+}
+
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err)
 {
     struct decoder_opts o = *d;
     o.adapter = (const struct adapter *const *)l->adapter, o.n_adapter = l->n_adapter, o.floats = l->device != NULL;
+    if (l->device && l->device->n_part > 1)
+        o.division = between(l, l->device->n_part);
     TRY(decoder_record(&l->d, &l->model.config, &o, err));
     l->d.g->device = l->device;
     return decoder_plan(&l->d, T, S, n_thread, NULL, err);

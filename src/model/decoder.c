@@ -129,6 +129,8 @@ static bool drops(const struct recorder *r) { return r->o->use == DECODER_TRAIN 
 
 /* Do several processes share each layer? */
 static bool divided(const struct recorder *r) { return r->o->division.by == DIVIDE_LAYERS && r->o->division.n > 1; }
+/* Do several devices share all of the model? */
+static bool over_devices(const struct recorder *r) { return r->o->division.by == DIVIDE_DEVICES && r->o->division.n > 1; }
 
 /* What the last operation of the branch may add itself: the stream, if nothing comes between. */
 static int early(const struct recorder *r, int stream)
@@ -154,20 +156,24 @@ static int end_branch(const struct recorder *r, int y, int layer, int which, int
     return place == PLACE_SUM ? norm(r, y, layer, name, DT_F32) : y;
 }
 
-/* A product of which this process has some columns of the weight: the sum of all, then the bias. */
-static int linear_of_peers(const struct recorder *r, int x, int layer, const char *name)
+/* A product of which this process or device has some columns of the weight: the sum of all, then the bias. */
+static int linear_of_peers(const struct recorder *r, int x, int layer, const char *name, int add)
 {
     char w[32], b[32], label[48];
     snprintf(w, sizeof w, "%s.w", name);
     snprintf(b, sizeof b, "%s.b", name);
     snprintf(label, sizeof label, "%d.%s", layer, name);
-    return graph_sum_peers(r->g, graph_linear(r->g, x, weight(r, layer, w), -1, -1, r->o->compute, label, r->err), weight(r, layer, b), r->err);
+    const int y = graph_linear(r->g, x, weight(r, layer, w), -1, -1, r->o->compute, label, r->err), bias = weight(r, layer, b);
+    if (divided(r))
+        return graph_sum_peers(r->g, y, bias, r->err);
+    snprintf(label, sizeof label, "%d.%s.all", layer, name);
+    return graph_join_peers(r->g, y, bias, add, label, r->err);
 }
 
 static int branch(const struct recorder *r, int x, int layer, const char *name, int which, int stream)
 {
-    if (divided(r))
-        return end_branch(r, linear_of_peers(r, x, layer, name), layer, which, stream);
+    if (divided(r) || over_devices(r))
+        return end_branch(r, linear_of_peers(r, x, layer, name, early(r, stream)), layer, which, stream);
     return end_branch(r, linear(r, x, layer, name, early(r, stream)), layer, which, stream);
 }
 
@@ -176,8 +182,8 @@ static struct attr attention_attr(const struct recorder *r, int layer)
     const struct config *c = r->c;
     const int window = c->layer[layer] & LAYER_WINDOW && c->window < r->d->n_pos ? c->window : 0;       /* one of n_pos hides nothing */
     const bool trains = r->o->use == DECODER_TRAIN || r->o->use == DECODER_SCORE;
-    const int n = divided(r) ? r->o->division.n : 1;
-    return (struct attr){ .compute = trains ? r->o->compute : DT_F32, .n_head = c->n_head / n, .n_kv_head = c->n_kv_head / n, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
+    const int n = divided(r) || over_devices(r) ? r->o->division.n : 1;
+    return (struct attr){ .compute = trains ? r->o->compute : DT_F32, .n_head = c->n_head / n, .n_kv_head = c->n_kv_head < n ? 1 : c->n_kv_head / n, .d_head = c->d_head, .d_v = c->d_v, .d_rot = config_d_rot(c),
                           .rope_pairs = c->rope_pairs, .eps = c->norm_eps, .norm_per_head = c->qk_norm == QK_NORM_HEAD,
                           .scale = config_attention_scale(c), .window = window, .cap = c->score_cap, .bidirectional = c->encoder };
 }
@@ -227,7 +233,7 @@ static int attention_paged(const struct recorder *r, int x, int layer, struct at
     const int qkv = norm_inside ? linear(r, x, layer, "qkv", -1) : (c->kv_rank ? mla : qkv_of)(r, x, layer, &a);
     const int64_t pages = decoder_pages(r->o);
     int cache;
-    TRY(cache = graph_tensor(r->g, TENSOR_CACHE, r->o->cache, CUBE(c->n_kv_head, pages, graph_kv_page(r->o->cache, c->d_head, c->d_v)), r->err, "%d.cache", layer));
+    TRY(cache = graph_tensor(r->g, TENSOR_CACHE, r->o->cache, CUBE(a.n_kv_head, pages, graph_kv_page(r->o->cache, c->d_head, c->d_v)), r->err, "%d.cache", layer));
     snprintf(label, sizeof label, "%d.attn", layer);
     return graph_attention_paged(r->g, qkv, cache, norm_inside ? weight(r, layer, "q_norm") : -1, norm_inside ? weight(r, layer, "k_norm") : -1,
                                  c->sinks ? weight(r, layer, "sinks") : -1, table, &a, r->act, label, r->err);
@@ -296,11 +302,13 @@ static int experts(const struct recorder *r, int x, int layer, int stream)
     snprintf(label, sizeof label, "%d.experts.back", layer);
     if (sends_rows(r))
         y = graph_collect(r->g, y, &route, &there, late ? DT_F32 : r->o->compute, label, r->err);
-    int sum = early(r, stream);
+    int sum = over_devices(r) ? -1 : early(r, stream);
     if (r->c->d_ff_shared)
         sum = shared_expert(r, x, layer, sum);
     snprintf(label, sizeof label, "%d.moe", layer);
-    return end_branch(r, graph_combine(r->g, y, &route, late, sum, label, r->err), layer, 2, stream);
+    y = graph_combine(r->g, y, &route, late, sum, label, r->err);
+    snprintf(label, sizeof label, "%d.moe.all", layer);
+    return end_branch(r, over_devices(r) ? graph_join_peers(r->g, y, -1, early(r, stream), label, r->err) : y, layer, 2, stream);
 }
 
 /* A branch's input: the stream, or its norm; for the products with `reader`, or NULL: of several kinds. */
@@ -333,6 +341,39 @@ static void set_matrices(const struct config *c, const struct weight *w, struct 
     memcpy(t->matrix_rows, part, sizeof part);
 }
 
+/* Of the rows first .. end - 1 as many as are held; room behind a run is where its last row is. */
+static int64_t rows_held(const struct weight_held *h, int64_t first, int64_t end)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < h->n_run; i++) {
+        const struct weight_run *q = &h->row[i];
+        const int64_t from = q->from > first ? q->from : first, after = q->from + q->n, to = after < end ? after : end, last = q->n ? after - 1 : q->from;
+        rows += from < to ? to - from : 0;
+        rows += first <= last && last < end ? q->room - q->n : 0;
+    }
+    return rows;
+}
+
+/* Panels of a weight's segments, of each as many rows as are held. */
+static int record_panels(const struct recorder *r, const struct weight_held *h, const struct weight *w, const struct weight_type *type, struct shape s)
+{
+    enum panel_type panel[SEGMENT_MAX] = { 0 };
+    int64_t n_row[SEGMENT_MAX] = { 0 };
+    for (int64_t i = 0, first = 0; i < type->n_segment; first += type->n_row[i++]) {
+        panel[i] = panel_of(type->type[i]);
+        n_row[i] = rows_held(h, first, first + type->n_row[i]);
+        if (h->col.room % type_block(type->type[i]))
+            return ERR(r->err, UNSUPPORTED, "a device has %lld columns of %s, which is %s in blocks of %d: expected a multiple; --precision bf16 keeps weights in another type",
+                       (long long)h->col.room, w->name, type_name(type->type[i]), type_block(type->type[i]));
+    }
+    int panels;
+    TRY(panels = graph_panels(r->g, s, type->n_segment, panel, n_row, w->name, r->err));
+    for (int i = 0; i < type->n_segment; i++)
+        r->g->tensor[panels].panels.segment[i].of = type->type[i];
+    r->g->tensor[panels].n_part = h->part ? r->o->division.n : 0;
+    return panels;
+}
+
 /* The tensor of a weight in the form that the options ask for. */
 static int record_weight(const struct recorder *r, const struct weights_list *l, const struct weight *w, const struct weight_type *type, bool in_file)
 {
@@ -340,23 +381,15 @@ static int record_weight(const struct recorder *r, const struct weights_list *l,
     struct shape s = { .rank = w->rank };
     for (int j = 0; j < w->rank; j++)
         s.dim[j] = (struct dim){ held.shape[j], DIM_ONE };
-    if (type && type->n_segment) {
-        enum panel_type panel[SEGMENT_MAX] = { 0 };
-        for (int i = 0; i < type->n_segment; i++)
-            panel[i] = panel_of(type->type[i]);
-        int panels;
-        TRY(panels = graph_panels(r->g, s, type->n_segment, panel, type->n_row, w->name, r->err));
-        for (int i = 0; i < type->n_segment; i++)
-            r->g->tensor[panels].panels.segment[i].of = type->type[i];
-        return panels;
-    }
+    if (type && type->n_segment)
+        return record_panels(r, &held, w, type, s);
     int id;
     const bool frozen = r->o->frozen || w->balances || (r->o->lora && !weight_of_head(w));
     const enum tensor_kind kind = in_file || (type && type->mapped) ? TENSOR_MAPPED : frozen ? TENSOR_FROZEN : TENSOR_WEIGHT;
     TRY(id = graph_tensor(r->g, kind, DT_F32, s, r->err, "%s", w->name));
     if (type && type->mapped)
         r->g->tensor[id].mapped_type = type->type[0];
-    r->g->tensor[id].decay = w->decay, r->g->tensor[id].n_part = divided(r) && held.part ? r->o->division.n : 0;
+    r->g->tensor[id].decay = w->decay, r->g->tensor[id].n_part = (divided(r) || over_devices(r)) && held.part ? r->o->division.n : 0;
     if (divided(r) && held.part && w->layer < 0)
         r->g->tensor[id].first_row = held.row[0].from;      /* of a vocabulary */
     r->g->tensor[id].steered = w->balances && !r->o->lora && !r->o->frozen;
@@ -527,7 +560,9 @@ static int head(const struct recorder *r, int x)
         TRY(d->nll = graph_cross_entropy(g, x, w, d->target, c->logit_cap, r->o->compute, r->err));
         return 0;
     }
-    TRY(d->logits = graph_linear(g, x, w, -1, -1, r->o->compute, "logits", r->err));
+    TRY(d->logits = graph_linear(g, x, w, -1, -1, r->o->compute, over_devices(r) ? "logits.part" : "logits", r->err));
+    if (over_devices(r))
+        TRY(d->logits = graph_gather_peers(g, d->logits, c->vocab_size, "logits", r->err));
     g->tensor[d->logits].kind = TENSOR_OUTPUT;
     return c->logit_cap > 0 ? graph_softcap(g, d->logits, c->logit_cap, r->err) : 0;
 }
@@ -572,8 +607,10 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(record_beside(r, l));
     if (r->o->types && c->tie_embeddings && r->o->use != DECODER_HIDDEN) {
         const enum panel_type panel = panel_of(r->o->types[0].type[0]);
-        TRY(d->tied_head = graph_panels(g, MAT(c->vocab_size, c->d_model), 1, &panel, &(int64_t){ c->vocab_size }, "head.tied", r->err));
+        const struct weight_held held = weight_held_as_head(l, &l->weight[0], &r->o->division);
+        TRY(d->tied_head = graph_panels(g, MAT(held.shape[0], c->d_model), 1, &panel, &held.shape[0], "head.tied", r->err));
         g->tensor[d->tied_head].panels.segment[0].of = r->o->types[0].type[0];
+        g->tensor[d->tied_head].n_part = held.part ? r->o->division.n : 0;
     }
     if (config_vision(c)) {
         const struct shape patches = { 2, { { config_n_patch(c), DIM_S }, { config_patch_numbers(c), DIM_ONE } } };
@@ -624,8 +661,22 @@ static int record(struct recorder *r, const struct weights_list *l)
     return 0;
 }
 
+static int check_devices(const struct config *c, int n, struct err *err)
+{
+    const char *what = c->kv_rank ? "keys and values made of a few numbers (MLA)" : c->qk_norm == QK_NORM_FULL ? "a norm over the queries of all heads" :
+                       c->encoder || c->n_label || config_vision(c) ? "a head for classes, or an encoder" : NULL;
+    if (what)
+        return ERR(err, UNSUPPORTED, "a model with %s is not shared by several devices", what);
+    if (c->n_head % n || (c->n_kv_head % n && n % c->n_kv_head) || c->n_expert % n)
+        return ERR(err, USAGE, "%d devices are to share each layer, but it has %d heads, %d heads of keys and values and %d experts; expected multiples of %d (of keys and values also a divisor)", n,
+                   c->n_head, c->n_kv_head, c->n_expert, n);
+    return 0;
+}
+
 int decoder_check_division(const struct config *c, const struct division *d, struct err *err)
 {
+    if (d->by == DIVIDE_DEVICES && d->n > 1)
+        return check_devices(c, d->n, err);
     if (d->by != DIVIDE_LAYERS || d->n <= 1)
         return 0;
     const char *what = c->n_expert ? "experts" : c->kv_rank ? "keys and values made of a few numbers (MLA)" : c->qk_norm == QK_NORM_FULL ? "a norm over the queries of all heads" :

@@ -50,7 +50,7 @@ struct decoder_opts {
     int n_slot;                      /* generate: sequences that the cache holds */
     int n_page;                      /* the same in pages, which sequences may share (infer/pages.h); 0: those of n_slot sequences */
     int ctx;                         /* positions of a sequence at most (0: the model's); dynamic and longrope RoPE follow it */
-    struct division division;        /* train, score: of the weights, between processes (weights.h); g->peers is to be set before runs */
+    struct division division;        /* train, score: of the weights, between processes (weights.h); g->peers is to be set before runs.  generate: between devices */
 };
 
 /* Of a model whose weights are divided, in the process that has its files: how the parts of a weight, of its moments or its average

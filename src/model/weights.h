@@ -90,10 +90,12 @@ static inline bool weight_of_head(const struct weight *w) { return !strncmp(w->n
  *   DIVIDE_LAYERS   tensor parallel, arXiv:1909.08053: heads of q, k and v (rows of qkv, sinks), rows of gate and of up, columns of o and
  *                   down, rows of embed and head
  *   DIVIDE_EXPERTS  experts E*i/n .. E*(i+1)/n - 1 of the blocks of experts; all else is whole in each
- * What a division leaves whole is in every process, the same to the bit. */
-enum divide { DIVIDE_NOTHING, DIVIDE_LAYERS, DIVIDE_EXPERTS };
-struct division { enum divide by; int n, i; };         /* process i of n; all 0: the whole model */
-struct weight_run { int64_t from, n; };
+ * What a division leaves whole is in every process, the same to the bit.  And for the devices of one process, which run the same graph (nn/device.h):
+ *   DIVIDE_DEVICES  layers as above and experts too, embed whole.  A head of keys and values that more devices need than there are is in several.  Each has
+ *                   room for as much as the largest share, zeros behind its own; numbers inside an MLP are divided in groups of `grain` */
+enum divide { DIVIDE_NOTHING, DIVIDE_LAYERS, DIVIDE_EXPERTS, DIVIDE_DEVICES };
+struct division { enum divide by; int n, i; int64_t grain; };      /* process i of n; all 0: the whole model */
+struct weight_run { int64_t from, n, room; };          /* room: places in what is held, n but with DIVIDE_DEVICES */
 /* Of a weight [expert][row][column] (one expert, one column where it has none of its own): a range of experts, of each of them
  * n_run runs of rows, of each of those a range of columns. */
 struct weight_held {
@@ -104,8 +106,10 @@ struct weight_held {
     int64_t shape[WEIGHT_RANK_MAX], n;                 /* of what is held */
 };
 struct weight_held weight_held(const struct weights_list *l, const struct weight *w, const struct division *d);
+/* The same of the embedding where it is the head too and lies there once more. */
+struct weight_held weight_held_as_head(const struct weights_list *l, const struct weight *w, const struct division *d);
 int64_t weight_whole(const struct weight_held *h, int64_t k);
-/* Copies between all elements of the weight and those that are held, of `size` bytes each. */
+/* Copies between all elements of the weight and those that are held, of `size` bytes each; of what is held, zeros behind a share are left as they are. */
 void weight_take(const struct weight_held *h, const void *whole, void *held, size_t size);
 void weight_put(const struct weight_held *h, const void *held, void *whole, size_t size);
 

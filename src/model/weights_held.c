@@ -11,63 +11,111 @@ static bool is_named(const struct weight *w, const char *what)
     return !strncmp(name, what, n) && (what[n - 1] == '.' || !name[n] || !strcmp(name + n, ".w") || !strcmp(name + n, ".b"));
 }
 
-static struct weight_run share_of(const struct division *d, int64_t first, int64_t n)
+/* Of n in groups of `unit`. */
+static struct weight_run share_in(const struct division *d, int64_t first, int64_t n, int64_t unit)
 {
-    const int64_t from = n * d->i / d->n, end = n * (d->i + 1) / d->n;
-    return (struct weight_run){ first + from, end - from };
+    const int64_t groups = (n + unit - 1) / unit, from = groups * d->i / d->n * unit, end = groups * (d->i + 1) / d->n * unit;
+    struct weight_run r = { .from = first + (from < n ? from : n), .n = (end < n ? end : n) - (from < n ? from : n) };
+    r.room = d->by == DIVIDE_DEVICES ? (groups + d->n - 1) / d->n * unit : r.n;
+    return r;
+}
+static struct weight_run share_of(const struct division *d, int64_t first, int64_t n) { return share_in(d, first, n, 1); }
+static struct weight_run all_of(int64_t n) { return (struct weight_run){ .n = n, .room = n }; }
+
+static void hold_rows(struct weight_held *h, int n, struct weight_run a, struct weight_run b, struct weight_run c)
+{
+    h->row[0] = a, h->row[1] = b, h->row[2] = c;
+    h->n_run = n, h->part = true;
 }
 
-/* Stretches of the whole's rows that follow each other, each of them divided by itself. */
-static void divide_rows(struct weight_held *h, const struct division *d, int n, int64_t a, int64_t b, int64_t c)
+/* Stretches of the whole's rows that follow each other, each of them divided by itself in groups of `unit`. */
+static void divide_rows(struct weight_held *h, const struct division *d, int n, int64_t a, int64_t b, int64_t c, int64_t unit)
 {
-    const int64_t rows[3] = { a, b, c };
-    int64_t at = 0;
-    for (int i = 0; i < n; at += rows[i++])
-        h->row[i] = share_of(d, at, rows[i]);
-    assert(at == h->n_row);
-    h->n_run = n, h->part = true;
+    assert(a + b + c == h->n_row);
+    hold_rows(h, n, share_in(d, 0, a, unit), share_in(d, a, b, unit), share_in(d, a + b, c, unit));
+}
+
+/* Heads of keys or of values, D rows each from `first` on; one for several devices where there are fewer. */
+static struct weight_run kv_heads(const struct division *d, int64_t first, int64_t n_head, int64_t D)
+{
+    if (d->by != DIVIDE_DEVICES || n_head >= d->n)
+        return share_of(d, first, n_head * D);
+    return (struct weight_run){ .from = first + n_head * d->i / d->n * D, .n = D, .room = D };
 }
 
 static void divide_layer(struct weight_held *h, const struct weight *w, const struct config *c, const struct division *d)
 {
-    const int64_t q = (int64_t)c->n_head * c->d_head, kv = (int64_t)c->n_kv_head * c->d_head, F = c->d_ff;
-    if (is_named(w, "embed") || is_named(w, "head"))
-        divide_rows(h, d, 1, h->n_row, 0, 0);
+    const int64_t D = c->d_head, q = c->n_head * D, kv = c->n_kv_head * D, F = c->d_ff, shared = c->d_ff_shared, unit = d->grain ? d->grain : 1;
+    const bool devices = d->by == DIVIDE_DEVICES;
+    if ((is_named(w, "embed") && !devices) || is_named(w, "head"))
+        divide_rows(h, d, 1, h->n_row, 0, 0, 1);
     else if (is_named(w, "qkv"))
-        divide_rows(h, d, 3, q, kv, kv);
+        hold_rows(h, 3, share_of(d, 0, q), kv_heads(d, q, c->n_kv_head, D), kv_heads(d, q + kv, c->n_kv_head, D));
     else if (is_named(w, "sinks"))
-        divide_rows(h, d, 1, c->n_head, 0, 0);
+        divide_rows(h, d, 1, c->n_head, 0, 0, 1);
     else if (is_named(w, "gate_up"))
-        divide_rows(h, d, 2, F, F, 0);
+        divide_rows(h, d, 2, F, F, 0, unit);
     else if (is_named(w, "up"))
-        divide_rows(h, d, 1, F, 0, 0);
-    else if ((is_named(w, "o") || is_named(w, "down")) && !w->bias)
+        divide_rows(h, d, 1, F, 0, 0, unit);
+    else if (is_named(w, "o") && !w->bias)
         h->col = share_of(d, 0, h->n_col), h->part = true;
+    else if (is_named(w, "down") && !w->bias)
+        h->col = share_in(d, 0, h->n_col, unit), h->part = true;
+    else if (devices && is_named(w, "shared.gate_up"))
+        divide_rows(h, d, 2, shared, shared, 0, unit);
+    else if (devices && is_named(w, "shared.up"))
+        divide_rows(h, d, 1, shared, 0, 0, unit);
+    else if (devices && is_named(w, "shared.down") && !w->bias)
+        h->col = share_in(d, 0, h->n_col, unit), h->part = true;
+}
+
+static struct weight_held whole_of(const struct weight *w, bool experts)
+{
+    const bool columns = w->rank > 1 && !w->bias;
+    const int64_t E = experts ? w->shape[0] : 1, K = columns ? w->shape[w->rank - 1] : 1, N = w->n / E / K;
+    return (struct weight_held){ .expert = all_of(E), .n_run = 1, .row = { all_of(N) }, .col = all_of(K), .n_row = N, .n_col = K };
+}
+static int64_t rows_of(const struct weight_held *h)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < h->n_run; i++)
+        rows += h->row[i].room;
+    return rows;
+}
+static void set_shape(struct weight_held *h, const struct weight *w, bool experts)
+{
+    memcpy(h->shape, w->shape, sizeof h->shape);
+    h->shape[0] = experts ? h->expert.room : h->shape[0];
+    h->shape[experts] = rows_of(h);
+    if (w->rank > 1 && !w->bias)
+        h->shape[w->rank - 1] = h->col.room;
+    h->n = h->expert.room * rows_of(h) * h->col.room;
 }
 
 struct weight_held weight_held(const struct weights_list *l, const struct weight *w, const struct division *d)
 {
-    const bool experts = is_named(w, "experts."), columns = w->rank > 1 && !w->bias;
-    const int64_t E = experts ? w->shape[0] : 1, K = columns ? w->shape[w->rank - 1] : 1;
-    struct weight_held h = { .expert = { 0, E }, .n_run = 1, .col = { 0, K }, .n_col = K };
+    const bool experts = is_named(w, "experts.");
+    struct weight_held h = whole_of(w, experts);
     assert(w->n > 0 && d->i >= 0 && (!d->by || d->i < d->n));
-    h.row[0].n = h.n_row = w->n / E / K;
-    if (d->by == DIVIDE_LAYERS)
+    if (d->by == DIVIDE_LAYERS || (d->by == DIVIDE_DEVICES && !experts))
         divide_layer(&h, w, &l->config, d);
-    else if (d->by == DIVIDE_EXPERTS && experts)
-        h.expert = share_of(d, 0, E), h.part = true;
-    int64_t rows = 0;
-    for (int i = 0; i < h.n_run; i++)
-        rows += h.row[i].n;
-    memcpy(h.shape, w->shape, sizeof h.shape);
-    h.shape[0] = experts ? h.expert.n : h.shape[0];
-    h.shape[experts] = rows;
-    if (columns)
-        h.shape[w->rank - 1] = h.col.n;
-    h.n = h.expert.n * rows * h.col.n;
+    else if (d->by && experts)
+        h.expert = share_of(d, 0, h.expert.n), h.part = true;
+    set_shape(&h, w, experts);
     return h;
 }
 
+struct weight_held weight_held_as_head(const struct weights_list *l, const struct weight *w, const struct division *d)
+{
+    struct weight_held h = whole_of(w, false);
+    assert(w == l->weight);
+    if (d->by == DIVIDE_DEVICES)
+        divide_rows(&h, d, 1, h.n_row, 0, 0, 1);
+    set_shape(&h, w, false);
+    return h;
+}
+
+/* Of a share that fills its room. */
 int64_t weight_whole(const struct weight_held *h, int64_t k)
 {
     const int64_t rows = h->n / h->expert.n / h->col.n, expert = k / h->col.n / rows;
@@ -78,19 +126,18 @@ int64_t weight_whole(const struct weight_held *h, int64_t k)
     return ((h->expert.from + expert) * h->n_row + h->row[i].from + r) * h->n_col + h->col.from + k % h->col.n;
 }
 
-/* Calls for the longest stretches that lie together in both: whole rows, or all where nothing is left out. */
-static int64_t stretch(const struct weight_held *h) { return h->part ? h->col.n : h->n; }
-
-void weight_take(const struct weight_held *h, const void *whole, void *held, size_t size)
+/* Between the two, a row at a time, or whole runs of rows where all columns are held. */
+static void copy(const struct weight_held *h, const char *from, char *to, size_t size, bool take)
 {
-    const size_t n = (size_t)stretch(h);
-    for (int64_t k = 0; k < h->n; k += stretch(h))
-        memcpy((char *)held + (size_t)k * size, (const char *)whole + (size_t)weight_whole(h, k) * size, n * size);
+    const int64_t rows = rows_of(h);
+    const bool wide = h->col.n == h->n_col && h->col.room == h->n_col;
+    for (int64_t e = 0; e < h->expert.n; e++)
+        for (int64_t i = 0, at = 0; i < h->n_run; at += h->row[i++].room)
+            for (int64_t r = 0; r < h->row[i].n; r += wide ? h->row[i].n : 1) {
+                const int64_t whole = ((h->expert.from + e) * h->n_row + h->row[i].from + r) * h->n_col + h->col.from, held = (e * rows + at + r) * h->col.room;
+                const size_t n = (size_t)(wide ? h->row[i].n * h->n_col : h->col.n) * size;
+                memcpy(to + (size_t)(take ? held : whole) * size, from + (size_t)(take ? whole : held) * size, n);
+            }
 }
-
-void weight_put(const struct weight_held *h, const void *held, void *whole, size_t size)
-{
-    const size_t n = (size_t)stretch(h);
-    for (int64_t k = 0; k < h->n; k += stretch(h))
-        memcpy((char *)whole + (size_t)weight_whole(h, k) * size, (const char *)held + (size_t)k * size, n * size);
-}
+void weight_take(const struct weight_held *h, const void *whole, void *held, size_t size) { copy(h, whole, held, size, true); }
+void weight_put(const struct weight_held *h, const void *held, void *whole, size_t size) { copy(h, held, whole, size, false); }

@@ -165,7 +165,8 @@ int weights_types(struct weight_type **out, const struct weights_list *l, const 
 
 #define PIECE_ROWS (8 * PANEL)
 
-struct piece { const struct placed *placed; int i_tensor, i_segment; int64_t row, n; };      /* rows of the weight seen as [.., K] */
+/* Rows row .. row + n - 1 of the weight seen as [.., K], columns col of them, to rows at .. of the segment of expert `expert` of what device `part` holds. */
+struct piece { const struct placed *placed; int i_tensor, i_segment; int64_t row, n; int part; int64_t expert, at; struct weight_run col; };
 struct fill {
     struct decoder *d;
     const struct source *s;
@@ -226,36 +227,51 @@ static const void *converted(const struct cpu_kernels *k, enum cpu_type type, in
     return type == TYPE_F32 ? (const void *)x : out;
 }
 
-/* Packs rows row .. row+n-1 (of the weight seen as [.., K]) that lie at src; for a device, to slot. */
-static void pack_rows(const struct fill *f, const struct tensor *to, int i_segment, int64_t row, int64_t n, enum cpu_type type, const void *src, char *slot)
+/* Columns of n rows, one after the other, in the types' blocks; zeros behind them up to the room. */
+static const void *columns(enum cpu_type t, int64_t n, int64_t K, const struct weight_run *col, const void *src, void *to)
+{
+    const size_t from = type_bytes(t, K), row = type_bytes(t, col->room), first = type_bytes(t, col->from), some = type_bytes(t, col->n);
+    memset(to, 0, (size_t)n * row);
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)to + (size_t)i * row, (const char *)src + (size_t)i * from + first, some);
+    return to;
+}
+
+/* Packs n rows that lie at src to rows at .. of the segment; for a device, to slot. */
+static void pack_rows(const struct fill *f, const struct tensor *to, int i_segment, int64_t expert, int64_t at, int64_t n, enum cpu_type type, const void *src, char *slot)
 {
     if (f->d->g->device) {
         f->d->g->device->pack(type, to->shape[to->rank - 1].n, n, src, slot);
         return;
     }
     const struct panel_segment *s = &to->panels.segment[i_segment];
-    const int64_t N = to->shape[to->rank - 2].n, K = to->shape[to->rank - 1].n, expert = row / N, in = row % N - s->row;
-    assert(in >= 0 && in % PANEL == 0 && in + n <= s->n_row);
+    const int64_t K = tensor_cols(to);
+    assert(at >= 0 && at % PANEL == 0 && at + n <= s->n_row);
     const struct panel_pack p = { .type = type, .K = (int)K, .N = (int)n, .src = src, .stride = type_bytes(type, K),
-                                  .out = (char *)to->data + (size_t)expert * to->panels.expert_bytes + s->offset + (size_t)(in / PANEL) * panel_stride(s->type, K) };
+                                  .out = (char *)to->data + (size_t)expert * to->panels.expert_bytes + s->offset + (size_t)(at / PANEL) * panel_stride(s->type, K) };
     f->d->g->k->pack_panels(&p);
 }
 
+/* A thread's scratch: rows as they are in the file, floats, rows as they are kept. */
 static int fill_piece(const struct fill *f, const struct piece *q, enum cpu_type type, char *scratch, char *slot, struct err *err)
 {
     const struct tensor *to = &f->d->g->tensor[q->i_tensor];
     const enum cpu_type file = place_of(q->placed, q->row)->t->type;
-    const int64_t K = tensor_cols(to);
+    const int64_t K = q->placed->place[0].part.n_col;
+    const bool cut = q->col.n != K || q->col.room != K;
+    char *floats = scratch + f->raw_size, *kept = scratch + 2 * f->raw_size;
     const void *src;
     TRY(rows_raw(f, q->placed, q->row, q->n, scratch, &src, err));
     if (to->panels.n_segment && file == type) {
-        pack_rows(f, to, q->i_segment, q->row, q->n, type, src, slot);
+        pack_rows(f, to, q->i_segment, q->expert, q->at, q->n, type, cut ? columns(type, q->n, K, &q->col, src, kept) : src, slot);
         return 0;
     }
-    float *x = to->panels.n_segment ? (float *)(void *)(scratch + f->raw_size) : (float *)to->data + q->row * K;
+    float *x = to->panels.n_segment ? (float *)(void *)floats : (float *)to->data + q->row * K;
     type_dequantize(file, q->n * K, src, x);
+    if (cut)
+        columns(TYPE_F32, q->n, K, &q->col, x, scratch), x = (float *)(void *)scratch;
     if (to->panels.n_segment)
-        pack_rows(f, to, q->i_segment, q->row, q->n, type, converted(f->d->g->k, type, q->n * K, x, (uint16_t *)(void *)(scratch + 2 * f->raw_size)), slot);
+        pack_rows(f, to, q->i_segment, q->expert, q->at, q->n, type, converted(f->d->g->k, type, q->n * q->col.room, x, (uint16_t *)(void *)kept), slot);
     return 0;
 }
 
@@ -308,14 +324,6 @@ static void staging_free(struct fill *f)
     f->staging.slot = NULL;
 }
 
-static int send(const struct fill *f, int i_tensor, int i_segment, int64_t row, int64_t n, const char *slot, struct err *err)
-{
-    const struct graph *g = f->d->g;
-    const struct tensor *t = &g->tensor[i_tensor];
-    const int64_t N = t->shape[t->rank - 2].n;
-    return t->panels.n_segment ? g->device->put(g->device, g, i_tensor, row / N, i_segment, row % N - t->panels.segment[i_segment].row, n, slot, err) : 0;
-}
-
 static int fill_device(struct fill *f, struct fill_job *j, int n, struct pool *pool, struct err *err)
 {
     struct graph_device *d = f->d->g->device;
@@ -326,7 +334,8 @@ static int fill_device(struct fill *f, struct fill_job *j, int n, struct pool *p
         rc = fill_failed(f, pool_n_thread(pool), err);
         for (int i = 0; i < batch && !rc; i++) {
             const struct piece *q = &f->piece[j->first + i];
-            rc = send(f, q->i_tensor, q->i_segment, q->row, q->n, f->staging.slot + (size_t)i * f->staging.slot_size, err);
+            if (f->d->g->tensor[q->i_tensor].panels.n_segment)
+                rc = d->put(d, f->d->g, q->part, q->i_tensor, q->expert, q->i_segment, q->at, q->n, f->staging.slot + (size_t)i * f->staging.slot_size, err);
         }
         if (!rc)
             rc = d->wait(d, err);
@@ -337,43 +346,72 @@ static int fill_device(struct fill *f, struct fill_job *j, int n, struct pool *p
     return rc;
 }
 
-/* Appends the pieces of a tensor; with piece NULL only counts them. */
-static void list_pieces(struct piece *piece, int *i_weight, int *n, const struct placed *p, const struct tensor *to, int i_tensor, int weight)
+/* What device `part` has of weight i, or as its tied head. */
+static int n_part(const struct decoder *d) { return d->g->device ? d->g->device->n_part : 1; }
+static struct weight_held held_by(const struct decoder *d, const struct weights_list *l, int i_tensor, int weight, int part)
 {
-    const int64_t N = to->shape[to->rank - 2].n, E = to->rank == 3 ? to->shape[0].n : 1;
-    const struct panel_segment whole = { .n_row = N };
-    const int n_segment = to->panels.n_segment ? to->panels.n_segment : 1;
-    for (int64_t e = 0; e < E; e++)
-        for (int s = 0; s < n_segment; s++) {
-            const struct panel_segment *g = to->panels.n_segment ? &to->panels.segment[s] : &whole;
-            for (int64_t at = 0; at < g->n_row; at += PIECE_ROWS, ++*n)
-                if (piece) {
-                    piece[*n] = (struct piece){ p, i_tensor, s, e * N + g->row + at, g->n_row - at < PIECE_ROWS ? g->n_row - at : PIECE_ROWS };
-                    i_weight[*n] = weight;
-                }
-        }
+    struct division division = d->division;
+    division.i = part;
+    return i_tensor == d->tied_head ? weight_held_as_head(l, &l->weight[weight], &division) : weight_held(l, &l->weight[weight], &division);
 }
 
-static void list_all(struct piece *piece, int *i_weight, int *n, const struct decoder *d, const struct weights_list *l, const struct weight_type *types,
-                     const struct placed *placed)
+struct list { struct piece *piece; int *i_weight; int n; };      /* piece NULL: they are only counted */
+static void list_rows(struct list *q, const struct piece *first, int64_t n, int weight)
 {
-    *n = 0;
+    for (int64_t at = 0; at < n; at += PIECE_ROWS, q->n++)
+        if (q->piece) {
+            q->piece[q->n] = *first, q->i_weight[q->n] = weight;
+            q->piece[q->n].row += at, q->piece[q->n].at += at, q->piece[q->n].n = n - at < PIECE_ROWS ? n - at : PIECE_ROWS;
+        }
+}
+/* Runs of rows that are held, cut where segments are; without panels each row's place is its own. */
+static void list_part(struct list *q, const struct placed *p, const struct tensor *to, const struct weight_type *type, const struct weight_held *h, const struct piece *part, int weight)
+{
+    const int n_segment = to->panels.n_segment ? to->panels.n_segment : 1;
+    for (int64_t e = 0; e < h->expert.n; e++)
+        for (int64_t i = 0, local = 0; i < h->n_run; local += h->row[i++].room)
+            for (int64_t s = 0, first = 0, end; s < n_segment; s++, first = end) {
+                end = n_segment > 1 ? first + type->n_row[s] : h->n_row;
+                const struct weight_run *run = &h->row[i];
+                const int64_t from = run->from > first ? run->from : first, to_row = run->from + run->n < end ? run->from + run->n : end;
+                struct piece piece = *part;
+                piece.placed = p, piece.i_segment = (int)s, piece.expert = e, piece.col = h->col;
+                piece.row = (h->expert.from + e) * h->n_row + from, piece.at = local + from - run->from - (to->panels.n_segment ? to->panels.segment[s].row : 0);
+                if (from < to_row)
+                    list_rows(q, &piece, to_row - from, weight);
+            }
+}
+static void list_pieces(struct list *q, const struct decoder *d, const struct weights_list *l, const struct placed *p, const struct weight_type *type, int i_tensor, int weight)
+{
+    const struct tensor *to = &d->g->tensor[i_tensor];
+    for (int part = 0; part < (to->panels.n_segment ? n_part(d) : 1); part++) {
+        const struct weight_held h = held_by(d, l, i_tensor, weight, part);
+        list_part(q, p, to, type, &h, &(struct piece){ .i_tensor = i_tensor, .part = part }, weight);
+    }
+}
+
+static void list_all(struct list *q, const struct decoder *d, const struct weights_list *l, const struct weight_type *types, const struct placed *placed)
+{
+    q->n = 0;
     for (int i = 0; i < l->n_weight; i++)
         if (placed[i].rows && !types[i].mapped)
-            list_pieces(piece, i_weight, n, &placed[i], &d->g->tensor[i], i, i);
+            list_pieces(q, d, l, &placed[i], &types[i], i, i);
     if (d->tied_head >= 0 && placed[0].rows)
-        list_pieces(piece, i_weight, n, &placed[0], &d->g->tensor[d->tied_head], d->tied_head, 0);
+        list_pieces(q, d, l, &placed[0], &types[0], d->tied_head, 0);
 }
 
 static int fill_rows(struct fill *f, const struct weights_list *l, const struct weight_type *types, const struct placed *placed, struct pool *pool,
                      struct err *err)
 {
-    int n = 0, rc = 0;
+    struct list list = { 0 };
+    int rc = 0;
     int64_t widest = 1;
-    list_all(NULL, NULL, &n, f->d, l, types, placed);
+    list_all(&list, f->d, l, types, placed);
+    const int n = list.n;
     for (int i = 0; i < l->n_weight; i++)
         if (placed[i].rows && l->weight[i].shape[l->weight[i].rank - 1] > widest)
             widest = l->weight[i].shape[l->weight[i].rank - 1];
+    widest += f->d->division.grain;                    /* what is behind the last share */
     const size_t n_thread = (size_t)pool_n_thread(pool);
     f->raw_size = (size_t)widest * PIECE_ROWS * sizeof(float);
     f->scratch_size = 3 * f->raw_size;
@@ -383,7 +421,8 @@ static int fill_rows(struct fill *f, const struct weights_list *l, const struct 
     f->err = mem_alloc_array(n_thread, sizeof *f->err);
     f->rc = mem_alloc_array(n_thread, sizeof *f->rc);
     if (piece && i_weight && f->scratch && f->err && f->rc) {
-        list_all(piece, i_weight, &n, f->d, l, types, placed);
+        list.piece = piece, list.i_weight = i_weight;
+        list_all(&list, f->d, l, types, placed);
         f->piece = piece;
         struct fill_job j = { f, types, i_weight, 0 };
         if (f->d->g->device) {
@@ -425,8 +464,8 @@ static int part_f32(const struct fill *f, const struct place *p, float *out, str
     return 0;
 }
 
-/* Floats of a weight into panels, an expert's segment at a time. */
-static int pack_whole(const struct fill *f, int i_tensor, const struct weight_type *type, const float *x, struct err *err)
+/* Floats of what device `part` holds of a weight into panels, an expert's segment at a time. */
+static int pack_whole(const struct fill *f, int part, int i_tensor, const struct weight_type *type, const float *x, struct err *err)
 {
     const struct tensor *to = &f->d->g->tensor[i_tensor];
     const int64_t N = to->shape[to->rank - 2].n, K = to->shape[to->rank - 1].n, E = to->rank == 3 ? to->shape[0].n : 1;
@@ -442,8 +481,8 @@ static int pack_whole(const struct fill *f, int i_tensor, const struct weight_ty
                 rc = ERR(err, NOMEM, "no memory to pack weight '%s'", to->name);
             if (rc)
                 break;
-            pack_rows(f, to, s, e * N + g->row, g->n_row, t, converted(f->d->g->k, t, g->n_row * K, x + (e * N + g->row) * K, half), slot);
-            rc = d ? send(f, i_tensor, s, e * N + g->row, g->n_row, slot, err) : 0;
+            pack_rows(f, to, s, e, 0, g->n_row, t, converted(f->d->g->k, t, g->n_row * K, x + (e * N + g->row) * K, half), slot);
+            rc = d ? d->put(d, f->d->g, part, i_tensor, e, s, 0, g->n_row, slot, err) : 0;
             rc = d && !rc ? d->wait(d, err) : rc;
             mem_free(slot);
         }
@@ -451,19 +490,39 @@ static int pack_whole(const struct fill *f, int i_tensor, const struct weight_ty
     return rc;
 }
 
-static int fill_whole(const struct fill *f, const struct placed *p, int i_tensor, int64_t n, const struct weight_type *type, struct err *err)
+/* The whole weight's floats x to where they belong: panels, or floats that each device has a share of. */
+static int hand_out(const struct fill *f, const struct weights_list *l, int i_tensor, int weight, const struct weight_type *type, const float *x, struct err *err)
 {
     const struct tensor *to = &f->d->g->tensor[i_tensor];
-    float *x = to->panels.n_segment ? mem_alloc_array((size_t)n, sizeof *x) : to->data;
+    struct graph_device *d = f->d->g->device;
+    int rc = 0;
+    for (int part = 0; part < n_part(f->d) && !rc; part++) {
+        const struct weight_held h = held_by(f->d, l, i_tensor, weight, part);
+        float *share = h.part ? mem_alloc_array((size_t)h.n, sizeof *share) : NULL;
+        if (h.part && !share)
+            return ERR(err, NOMEM, "no memory for a share of weight '%s'", to->name);
+        if (h.part)
+            weight_take(&h, x, share, sizeof *share);
+        rc = to->panels.n_segment ? pack_whole(f, part, i_tensor, type, share ? share : x, err) : d->floats(d, f->d->g, part, i_tensor, share, err);
+        mem_free(share);
+    }
+    return rc;
+}
+
+static int fill_whole(const struct fill *f, const struct weights_list *l, const struct placed *p, int i_tensor, int weight, const struct weight_type *type, struct err *err)
+{
+    const struct tensor *to = &f->d->g->tensor[i_tensor];
+    const bool elsewhere = to->panels.n_segment || to->n_part;
+    float *x = elsewhere ? mem_alloc_array((size_t)l->weight[weight].n, sizeof *x) : to->data;
     if (!x)
         return ERR(err, NOMEM, "no memory for weight '%s' as floats", to->name);
     int rc = 0;
     for (int i = 0; i < p->n && !rc; i++)
         rc = part_f32(f, &p->place[i], x, err);
-    if (!to->panels.n_segment)
+    if (!elsewhere)
         return rc;
     if (!rc)
-        rc = pack_whole(f, i_tensor, type, x, err);
+        rc = hand_out(f, l, i_tensor, weight, type, x, err);
     mem_free(x);
     return rc;
 }
@@ -480,10 +539,10 @@ int weights_fill(struct decoder *d, const struct weights_list *l, const struct w
         if (types[i].mapped)
             d->g->tensor[i].data = (char *)(uintptr_t)first->t->data + type_bytes(first->t->type, first->part.at);      /* read only */
         else if (!placed[i].rows)
-            rc = fill_whole(&f, &placed[i], i, l->weight[i].n, &types[i], err);
+            rc = fill_whole(&f, l, &placed[i], i, i, &types[i], err);
     }
     if (!rc && d->tied_head >= 0 && !placed[0].rows)
-        rc = fill_whole(&f, &placed[0], d->tied_head, l->weight[0].n, &types[0], err);
+        rc = fill_whole(&f, l, &placed[0], d->tied_head, 0, &types[0], err);
     places_free(placed, l->n_weight);
     return rc;
 }

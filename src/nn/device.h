@@ -9,6 +9,8 @@
  *   graph_fetch(), graph_fetch_kind()      wait, and bring a tensor, or all of a kind, to where it lies on the host
  *
  * Of a graph that learns the device has the weights and moments as they are; the host has them as they were filled or fetched last, and no gradients.
+ * Where several devices share a model (n_part > 1) it is recorded divided (DIVIDE_DEVICES, model/weights.h), as the first one has it: all have the same graph with
+ * weights of their own, for inference alone: nothing is learned there, send() and fetch_kind() are missing.  put() and floats() say whose; fill() sends what all have alike, and leaves tensors that are divided (n_part) alone.
  * A device has one graph and belongs to the thread that runs it.  Pages of keys and values lie as the device wants them, in no more bytes than
  * the host's.  After a failure of a run the device may be lost: nothing that is asked of it later succeeds. */
 #ifndef NN_DEVICE_H
@@ -23,8 +25,10 @@ struct graph_device {
     /* n rows of K numbers of a file's type in the form of the device: how many bytes, and there.  pack() may be called by any thread. */
     size_t (*packed)(enum cpu_type t, int64_t K, int64_t n);
     void (*pack)(enum cpu_type t, int64_t K, int64_t n, const void *rows, void *to);
-    /* Such rows, to rows row .. of segment s of expert e of tensor t (row counts from the segment's first).  They may change after wait(). */
-    int (*put)(struct graph_device *d, const struct graph *g, int t, int64_t e, int s, int64_t row, int64_t n, const void *packed, struct err *err);
+    /* Such rows, for device `part` of n_part, to rows row .. of segment s of expert e of tensor t (row counts from the segment's first).  They may change after wait(). */
+    int (*put)(struct graph_device *d, const struct graph *g, int part, int t, int64_t e, int s, int64_t row, int64_t n, const void *packed, struct err *err);
+    /* All floats of a divided tensor, for device `part`; waits. */
+    int (*floats)(struct graph_device *d, const struct graph *g, int part, int t, const float *x, struct err *err);
     int (*fill)(struct graph_device *d, const struct graph *g, struct err *err);
     /* Tensor t, from its place on the host, which may change after wait(). */
     int (*send)(struct graph_device *d, const struct graph *g, int t, struct err *err);
@@ -39,8 +43,9 @@ struct graph_device {
     int (*host_alloc)(struct graph_device *d, void **p, size_t n, struct err *err);
     void (*host_free)(struct graph_device *d, void *p);
     void (*free)(struct graph_device *d);
-    size_t bytes;              /* of its memory that it takes, after plan() */
-    size_t bytes_free;         /* when it was opened */
+    int n_part;                /* devices that share the model; 1: it has the whole */
+    size_t bytes;              /* of its memory that it takes, after plan(); of all of them */
+    size_t bytes_free;         /* when it was opened; of all of them */
     char name[32], arch[32];   /* "hip:0", "gfx942" */
 };
 

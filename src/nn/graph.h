@@ -296,6 +296,10 @@ int graph_lora_rows(struct graph *g, int y, int first, int x, int a, int b, doub
  * such products begin with: x as it is, whose gradient becomes the sum.  Both return x. */
 int graph_sum_peers(struct graph *g, int x, int bias, struct err *err);
 int graph_sum_peers_grad(struct graph *g, int x, struct err *err);
+/* The same for inference, on devices or by struct peers: out = add (-1: none) + (sum + bias); x is nobody's afterwards.  And V columns of which peer i has
+ * V*i/n .. V*(i+1)/n - 1 as the first ones of its x[S, the most that one has]. */
+int graph_join_peers(struct graph *g, int x, int bias, int add, const char *name, struct err *err);
+int graph_gather_peers(struct graph *g, int x, int64_t V, const char *name, struct err *err);
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err);
 /* x: [S*n,C], n rows of each sequence; cls: [1,C], the row before them; pos: [1+n,C].  Every sequence has 1+n tokens. */
 int graph_image_tokens(struct graph *g, int x, int cls, int pos, struct err *err);

@@ -1,8 +1,11 @@
 /* op_peers.c - where the processes that share a layer meet: products of which each has some terms, and what such products begin with.
  *
  *   sum_peers         in: x, bias     out: x, in place; the gradient of x is that of the sum
+ *   join_peers        in: x, bias, add   out: add + (the sum + bias)
+ *   gather_peers      in: x           out: the columns of all
  *   sum_peers_grad    in: x           out: x itself; its gradient, to which each process came by its own products, is summed */
 #include <assert.h>
+#include <string.h>
 #include "nn/op.h"
 
 #define ROWS 16
@@ -55,3 +58,32 @@ static void leave(struct run *r, const struct node *n) { (void)r, (void)n; }
 static void grad_backward(struct run *r, const struct node *n) { sum(r, n->d_out[0]); }
 
 const struct op_code op_code_sum_peers_grad = { leave, grad_backward, NULL };
+
+/* ---- inference ---- */
+
+static void join(struct run *r, const struct node *n)
+{
+    const int64_t C = tensor_cols(op_tensor(r->g, n->out[0])), rows = rows_of(r, n->out[0]);
+    const real *x = op_data(r, n->in[0]), *add = op_data(r, n->in[2]), *bias = op_data(r, n->in[1]);
+    real *y = op_data(r, n->out[0]);
+    sum(r, n->in[0]);
+    for (int64_t i = 0; i < rows * C; i++) {
+        const real v = bias ? x[i] + bias[i % C] : x[i];
+        y[i] = add ? add[i] + v : v;
+    }
+}
+const struct op_code op_code_join_peers = { join, NULL, NULL };
+
+static void gather(struct run *r, const struct node *n)
+{
+    const struct peers *p = r->g->peers;
+    const int64_t V = tensor_cols(op_tensor(r->g, n->out[0])), ld = tensor_cols(op_tensor(r->g, n->in[0])), rows = rows_of(r, n->out[0]), size = p ? p->size : 1, rank = p ? p->rank : 0;
+    const real *x = op_data(r, n->in[0]);
+    real *y = op_data(r, n->out[0]);
+    memset(y, 0, (size_t)(rows * V) * sizeof *y);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t c = V * rank / size; c < V * (rank + 1) / size; c++)
+            y[i * V + c] = x[i * ld + c - V * rank / size];
+    sum(r, n->out[0]);
+}
+const struct op_code op_code_gather_peers = { gather, NULL, NULL };

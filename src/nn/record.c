@@ -574,6 +574,27 @@ int graph_sum_peers_grad(struct graph *g, int x, struct err *err)
     return append(g, &n, err);
 }
 
+int graph_join_peers(struct graph *g, int x, int bias, int add, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    const int64_t C = tensor_cols(tensor_at(g, x));
+    assert(tensor_at(g, x)->dtype == DT_F32 && (bias < 0 || tensor_count(tensor_at(g, bias), 1, 1) == C) && (add < 0 || tensor_cols(tensor_at(g, add)) == C));
+    struct node n = node_of(OP_join_peers, PASS_FORWARD, NULL);
+    n.in[0] = x, n.in[1] = bias, n.in[2] = add;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), C), err, "%s", name));
+    return append(g, &n, err);
+}
+
+int graph_gather_peers(struct graph *g, int x, int64_t V, const char *name, struct err *err)
+{
+    CHECK_ID(x);
+    assert(tensor_at(g, x)->dtype == DT_F32 && tensor_cols(tensor_at(g, x)) <= V);
+    struct node n = node_of(OP_gather_peers, PASS_FORWARD, NULL);
+    n.in[0] = x;
+    CHECK_ID(n.out[0] = graph_tensor(g, TENSOR_ACT, DT_F32, shape_like(tensor_at(g, x), V), err, "%s", name));
+    return append(g, &n, err);
+}
+
 int graph_take_rows(struct graph *g, int x, int index, const char *name, struct err *err)
 {
     CHECK_ID(x);

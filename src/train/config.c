@@ -287,7 +287,7 @@ static int read_upcycle(struct train_config *c, const char *path, struct err *er
 
 struct division train_division(const struct train_config *c)
 {
-    return (struct division){ c->tensor_parallel > 1 ? DIVIDE_LAYERS : DIVIDE_NOTHING, (int)c->tensor_parallel, 0 };
+    return (struct division){ .by = c->tensor_parallel > 1 ? DIVIDE_LAYERS : DIVIDE_NOTHING, .n = (int)c->tensor_parallel };
 }
 
 static int check_experts(const struct train_config *c, const char *path, struct err *err)

@@ -15,6 +15,7 @@ static int check_settings(const struct run *r, struct err *err)
     const struct train_config *c = &r->c;
     const char *name = r->o->device->name;
     const struct { bool is; const char *key, *expected; } refused[] = {
+        { r->o->device->n_part > 1, "several devices", "one" },
         { comm_size(r->comm) > 1, "several processes", "one" },
         { c->tune.on, "a section lora", "none" },
         { c->privacy.on, "a section privacy", "none" },

@@ -45,7 +45,7 @@ static int divide_experts(struct run *r, struct err *err)
         return ERR(err, USAGE, "there are %d processes, but each layer has %d experts (train.expert_parallel), expected a number that divides them", size, r->c.model.n_expert);
     TRY(comm_group_new(&r->holders, r->comm, 0, 1, size, err));
     TRY(comm_group_new(&r->copies, r->comm, 0, 1, size, err));
-    r->division = (struct division){ DIVIDE_EXPERTS, size, rank };
+    r->division = (struct division){ .by = DIVIDE_EXPERTS, .n = size, .i = rank };
     r->peers = (struct peers){ .rank = rank, .size = size, .exchange = rows_of_holders, .ctx = r };
     return 0;
 }

@@ -1,8 +1,12 @@
 /* hip_mock.c - libamdhip64.so for machines without a device: the calls of gpu/api.h over plain memory, kernels of the code objects that it is given run by
- * emu942.c.  LATHE_HIP_LIB names it; the architecture is told by files that LATHE_KFD names.  One device.
+ * emu942.c.  LATHE_HIP_LIB names it; the architecture is told by files that LATHE_KFD names.
  *
- * Work is done when it is given, but what goes to a stream that is being captured is kept until the graph is launched.
- *   HIP_MOCK_BYTES=N    memory of the device (default 1 GiB)
+ * Work is done when it is given, but what goes to a stream that is being captured is kept until the graph is launched.  A device's kernels reach its own blocks of
+ * memory and those of peers that it was told to reach; streams, events and kernels are used while their device is the chosen one, or the call fails.
+ *   HIP_MOCK_DEVICES=N  how many (default 1)
+ *   HIP_MOCK_APART=1    no device reaches another's memory
+ *   HIP_MOCK_LATE=1     work is done when somebody waits for it, and only what it needs: who forgot to wait for an event sees old numbers
+ *   HIP_MOCK_BYTES=N    memory of a device (default 1 GiB)
  *   HIP_MOCK_FAIL=N     the N-th launch, and all that come after it, fail with 719, as those of a lost device do
  *   HIP_MOCK_COUNT=F    at the end the file F has a line: launches, launches of graphs, and what the emulator found wrong */
 #include "gpu/api.h"
@@ -21,22 +25,37 @@ GPU_CALLS(X)
 EXPORT int hipInit(unsigned flags);
 EXPORT int hipSetDevice(int device);
 EXPORT int hipHostMalloc(void **p, size_t n, unsigned flags);
+EXPORT int hipDeviceCanAccessPeer(int *can, int device, int peer);
+EXPORT int hipDeviceEnablePeerAccess(int peer, unsigned flags);
+EXPORT int hipMemcpyPeerAsync(void *to, int device, const void *from, int peer, size_t n, void *stream);
 EXPORT const char *hipGetErrorString(int rc);
 
-enum { OK_ = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, NOT_FOUND = 500, LOST = 719 };
+enum { OK_ = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, BAD_HANDLE = 400, NOT_FOUND = 500, OPEN_ALREADY = 704, LOST = 719, UNJOINED = 904, ISOLATED = 905 };
 #define BLOCKS 256
-#define GRAPH_NODES 8192
-struct kernel { const char *image; char name[64]; struct kernel *next; };
-struct node { struct kernel *kernel; unsigned grid[3], n_thread; size_t n; void *to; const void *from; char args[256]; };
+#define DEVICES 16
+#define STREAMS 64
+#define GRAPH_NODES 32768
+struct stream;
+struct event { int device; struct timespec at; struct stream *last; long given, done; long captured; int node; };      /* captured: in which capture, and there by which node; 0: none */
+struct kernel { const char *image; int device; char name[64]; struct kernel *next; };
+/* kernel: a launch; to: a copy, or without from a fill; record, wait: events, ticket: which record is waited for, in a graph the node; graph: its launch. */
+struct node {
+    struct kernel *kernel; unsigned grid[3], n_thread; size_t n; void *to; const void *from; unsigned char value;
+    struct event *record, *wait; long ticket; struct graph *graph;
+    int device; struct stream *stream; struct node *next;
+    char args[256];
+};
 struct graph { int n; struct node node[GRAPH_NODES]; };
+struct stream { int device, i; bool captured; struct node *first, *last; };
 static struct {
-    struct { char *p; size_t n; } block[BLOCKS];
-    int n_block;
-    size_t bytes;
+    struct { char *p; size_t n; int device; } block[BLOCKS];
+    int n_block, device;
+    bool peer[DEVICES][DEVICES];
     struct kernel *kernels;
-    struct graph *capture;
+    struct stream *stream[STREAMS], *origin;
+    struct graph *capture; long n_capture;
     long n_launch, n_graph;
-    int bad;
+    int bad, rc;                     /* rc: what failed among work that was done later */
 } hip;
 
 static long number(const char *name, long otherwise)
@@ -44,6 +63,7 @@ static long number(const char *name, long otherwise)
     const char *s = getenv(name);
     return s && *s ? atol(s) : otherwise;
 }
+static int n_device(void) { return (int)number("HIP_MOCK_DEVICES", 1); }
 static void report(void)
 {
     FILE *f = getenv("HIP_MOCK_COUNT") ? fopen(getenv("HIP_MOCK_COUNT"), "w") : NULL;
@@ -54,16 +74,150 @@ static void report(void)
 }
 
 int hipInit(unsigned flags) { return (void)flags, atexit(report) ? INVALID : OK_; }
-int hipGetDeviceCount(int *n) { return *n = 1, OK_; }
-int hipSetDevice(int device) { return device == 0 ? OK_ : NO_DEVICE; }
+int hipGetDeviceCount(int *n) { return *n = n_device(), OK_; }
+int hipSetDevice(int device) { return device >= 0 && device < n_device() && device < DEVICES ? hip.device = device, OK_ : NO_DEVICE; }
 int hipDeviceGetName(char *name, int size, int device) { return (void)device, snprintf(name, (size_t)size, "AMD Instinct MI300X, emulated"), OK_; }
 int hipDeviceTotalMem(size_t *n, int device) { return (void)device, *n = (size_t)number("HIP_MOCK_BYTES", 1 << 30), OK_; }
 int hipDriverGetVersion(int *version) { return *version = 60443483, OK_; }
-int hipMemGetInfo(size_t *left, size_t *total) { return hipDeviceTotalMem(total, 0), *left = *total - hip.bytes, OK_; }
+int hipDeviceCanAccessPeer(int *can, int device, int peer) { return *can = device != peer && !number("HIP_MOCK_APART", 0), OK_; }
+int hipDeviceEnablePeerAccess(int peer, unsigned flags)
+{
+    if (flags || peer < 0 || peer >= n_device() || peer == hip.device || number("HIP_MOCK_APART", 0))
+        return INVALID;
+    const bool before = hip.peer[hip.device][peer];
+    hip.peer[hip.device][peer] = true;
+    return before ? OPEN_ALREADY : OK_;
+}
+int hipMemGetInfo(size_t *left, size_t *total)
+{
+    hipDeviceTotalMem(total, 0), *left = *total;
+    for (int i = 0; i < hip.n_block; i++)
+        *left -= hip.block[i].device == hip.device ? hip.block[i].n : 0;
+    return OK_;
+}
 const char *hipGetErrorString(int rc)
 {
     return rc == OK_ ? "no error" : rc == OUT_OF_MEMORY ? "out of memory" : rc == NO_DEVICE ? "no ROCm-capable device is detected" : rc == NOT_FOUND ? "named symbol not found" :
-           rc == LOST ? "unspecified launch failure" : "invalid argument";
+           rc == LOST ? "unspecified launch failure" : rc == BAD_HANDLE ? "invalid resource handle" : rc == UNJOINED ? "capturing stream has unjoined work" :
+           rc == ISOLATED ? "dependency created on uncaptured work in another stream" : "invalid argument";
+}
+
+/* ---- work ---- */
+
+static bool lost(void) { return number("HIP_MOCK_FAIL", 0) && hip.n_launch >= number("HIP_MOCK_FAIL", 0); }
+static int launch(const struct node *n)
+{
+    static const struct kernel *loaded;
+    amd.n_block = 0;
+    for (int i = 0; i < hip.n_block; i++)
+        if (hip.block[i].device == n->device || hip.peer[n->device][hip.block[i].device])
+            amd_block(hip.block[i].p, hip.block[i].n);
+    if (n->kernel != loaded && amd_load(n->kernel->image, n->kernel->name))
+        return loaded = NULL, NOT_FOUND;
+    loaded = n->kernel;
+    hip.n_launch++;
+    if (lost())
+        return LOST;
+    const int rc = amd_launch((int)n->grid[0], (int)n->grid[1], (int)n->grid[2], (int)n->n_thread, n->args, n->n);
+    hip.bad = amd_bad;
+    return rc ? LOST : OK_;
+}
+
+/* The nodes of a stream up to node k, and before each that waits what it waits for. */
+static int run_until(const struct graph *g, bool *done, const struct stream *s, int k)
+{
+    for (int i = 0; i <= k; i++) {
+        const struct node *n = &g->node[i];
+        if (n->stream != s || done[i])
+            continue;
+        int rc = n->wait ? run_until(g, done, g->node[n->ticket].stream, (int)n->ticket) : OK_;
+        done[i] = true;
+        if (!rc && n->kernel)
+            rc = launch(n);
+        else if (!rc && n->to)
+            n->from ? memcpy(n->to, n->from, n->n) : memset(n->to, n->value, n->n);
+        if (rc)
+            return rc;
+    }
+    return OK_;
+}
+/* In the order that it was recorded in, or the last first. */
+static int run_graph(const struct graph *g)
+{
+    bool *done = calloc((size_t)g->n + 1, 1);
+    int rc = done ? OK_ : OUT_OF_MEMORY;
+    const bool late = number("HIP_MOCK_LATE", 0);
+    hip.n_graph++;
+    for (int i = 0; i < g->n && !rc; i++) {
+        const int k = late ? g->n - 1 - i : i;
+        rc = done[k] ? OK_ : run_until(g, done, g->node[k].stream, k);
+    }
+    free(done);
+    return rc;
+}
+
+static int run(struct node *n)
+{
+    if (n->graph)
+        return run_graph(n->graph);
+    if (n->kernel)
+        return launch(n);
+    if (n->to)
+        n->from ? memcpy(n->to, n->from, n->n) : memset(n->to, n->value, n->n);
+    if (n->record) {
+        n->record->done++;
+        return clock_gettime(CLOCK_MONOTONIC, &n->record->at) ? INVALID : OK_;
+    }
+    return OK_;
+}
+
+/* The stream's work, all or until the event has been recorded so often; what it waits for in other streams is done before. */
+static void advance(struct stream *s, const struct event *until, long ticket)
+{
+    while (s->first && !(until && until->done >= ticket)) {
+        struct node *n = s->first;
+        if (n->wait && n->wait->done < n->ticket)
+            advance(n->wait->last, n->wait, n->ticket);
+        s->first = n->next;
+        if (!hip.rc)
+            hip.rc = run(n);
+        else if (n->record)
+            n->record->done++;
+        free(n);
+    }
+}
+static int all_done(void)
+{
+    for (int i = 0; i < STREAMS; i++)
+        if (hip.stream[i])
+            advance(hip.stream[i], NULL, 0);
+    return hip.rc;
+}
+
+/* Gives the node to the stream, or to the graph that it is captured in. */
+static int give(struct stream *s, const struct node *n)
+{
+    if (!s || (s->device != hip.device && !n->wait))
+        return s ? BAD_HANDLE : INVALID;
+    struct node *to;
+    if (s->captured) {
+        if (hip.capture->n == GRAPH_NODES)
+            return OUT_OF_MEMORY;
+        to = &hip.capture->node[hip.capture->n++];
+    } else if (!(to = malloc(sizeof *to))) {
+        return OUT_OF_MEMORY;
+    }
+    *to = *n, to->stream = s, to->device = s->device, to->next = NULL;
+    if (s->captured)
+        return OK_;
+    if (s->first)
+        s->last->next = to;
+    else
+        s->first = to;
+    s->last = to;
+    if (!number("HIP_MOCK_LATE", 0))
+        advance(s, NULL, 0);
+    return hip.rc;
 }
 
 /* ---- memory ---- */
@@ -75,15 +229,14 @@ int hipMalloc(void **p, size_t n)
     if (hip.n_block == BLOCKS || n > left || posix_memalign(p, 256, n))
         return OUT_OF_MEMORY;
     memset(*p, 0xa5, n);
-    hip.block[hip.n_block].p = *p, hip.block[hip.n_block++].n = n;
-    hip.bytes += n;
+    hip.block[hip.n_block].p = *p, hip.block[hip.n_block].device = hip.device, hip.block[hip.n_block++].n = n;
     return OK_;
 }
 int hipFree(void *p)
 {
+    all_done();
     for (int i = 0; i < hip.n_block; i++)
         if (hip.block[i].p == p) {
-            hip.bytes -= hip.block[i].n;
             hip.block[i] = hip.block[--hip.n_block];
             free(p);
             return OK_;
@@ -91,45 +244,95 @@ int hipFree(void *p)
     return INVALID;
 }
 int hipHostMalloc(void **p, size_t n, unsigned flags) { return (void)flags, (*p = malloc(n)) ? OK_ : OUT_OF_MEMORY; }
-int hipHostFree(void *p) { return free(p), OK_; }
+int hipHostFree(void *p) { return all_done(), free(p), OK_; }
 
-static bool on_device(const void *p, size_t n)
+static bool on_device(const void *p, size_t n, int device)
 {
     for (int i = 0; i < hip.n_block; i++)
-        if ((const char *)p >= hip.block[i].p && (const char *)p + n <= hip.block[i].p + hip.block[i].n)
+        if ((const char *)p >= hip.block[i].p && (const char *)p + n <= hip.block[i].p + hip.block[i].n && hip.block[i].device == device)
             return true;
     return false;
 }
-static int copy(void *to, const void *from, size_t n)
+static int copy(void *to, const void *from, size_t n, void *stream) { return lost() ? LOST : give(stream, &(struct node){ .to = to, .from = from, .n = n }); }
+int hipMemcpyHtoDAsync(void *to, const void *from, size_t n, void *stream) { return !on_device(to, n, hip.device) ? INVALID : copy(to, from, n, stream); }
+int hipMemcpyDtoHAsync(void *to, const void *from, size_t n, void *stream) { return !on_device(from, n, hip.device) ? INVALID : copy(to, from, n, stream); }
+int hipMemcpyDtoDAsync(void *to, const void *from, size_t n, void *stream) { return !on_device(to, n, hip.device) || !on_device(from, n, hip.device) ? INVALID : copy(to, from, n, stream); }
+int hipMemcpyPeerAsync(void *to, int device, const void *from, int peer, size_t n, void *stream)
 {
-    if (!hip.capture)
-        return memcpy(to, from, n), OK_;
-    if (hip.capture->n == GRAPH_NODES)
-        return OUT_OF_MEMORY;
-    hip.capture->node[hip.capture->n++] = (struct node){ .to = to, .from = from, .n = n };
-    return OK_;
+    return !on_device(to, n, device) || !on_device(from, n, peer) ? INVALID : copy(to, from, n, stream);
 }
-static bool lost(void) { return number("HIP_MOCK_FAIL", 0) && hip.n_launch >= number("HIP_MOCK_FAIL", 0); }
-int hipMemcpyHtoDAsync(void *to, const void *from, size_t n, void *stream) { return (void)stream, lost() ? LOST : !on_device(to, n) ? INVALID : copy(to, from, n); }
-int hipMemcpyDtoHAsync(void *to, const void *from, size_t n, void *stream) { return (void)stream, lost() ? LOST : !on_device(from, n) ? INVALID : copy(to, from, n); }
-int hipMemcpyDtoDAsync(void *to, const void *from, size_t n, void *stream) { return (void)stream, !on_device(to, n) || !on_device(from, n) ? INVALID : copy(to, from, n); }
-int hipMemsetD8Async(void *p, unsigned char value, size_t n, void *stream) { return (void)stream, hip.capture || !on_device(p, n) ? INVALID : (memset(p, value, n), OK_); }
+int hipMemsetD8Async(void *p, unsigned char value, size_t n, void *stream) { return !on_device(p, n, hip.device) ? INVALID : give(stream, &(struct node){ .to = p, .value = value, .n = n }); }
 
 /* ---- streams, events ---- */
 
-int hipStreamCreateWithFlags(void **stream, unsigned flags) { return (void)flags, (*stream = malloc(1)) ? OK_ : OUT_OF_MEMORY; }
-int hipStreamDestroy(void *stream) { return free(stream), OK_; }
-int hipStreamSynchronize(void *stream) { return (void)stream, lost() ? LOST : OK_; }
-int hipEventCreateWithFlags(void **event, unsigned flags) { return (void)flags, (*event = calloc(1, sizeof(struct timespec))) ? OK_ : OUT_OF_MEMORY; }
-int hipEventDestroy(void *event) { return free(event), OK_; }
-int hipEventRecord(void *event, void *stream) { return (void)stream, clock_gettime(CLOCK_MONOTONIC, event) ? INVALID : OK_; }
-int hipEventSynchronize(void *event) { return (void)event, OK_; }
+int hipStreamCreateWithFlags(void **stream, unsigned flags)
+{
+    (void)flags;
+    for (int i = 0; i < STREAMS; i++)
+        if (!hip.stream[i]) {
+            if (!(*stream = hip.stream[i] = calloc(1, sizeof **hip.stream)))
+                return OUT_OF_MEMORY;
+            hip.stream[i]->device = hip.device, hip.stream[i]->i = i;
+            return OK_;
+        }
+    return OUT_OF_MEMORY;
+}
+int hipStreamDestroy(void *stream)
+{
+    struct stream *s = stream;
+    all_done();
+    return hip.stream[s->i] = NULL, free(s), OK_;
+}
+int hipStreamSynchronize(void *stream)
+{
+    struct stream *s = stream;
+    if (s->captured)
+        return INVALID;
+    advance(s, NULL, 0);
+    return lost() ? LOST : hip.rc;
+}
+int hipEventCreateWithFlags(void **event, unsigned flags)
+{
+    struct event *e = *event = calloc(1, sizeof *e);
+    (void)flags;
+    return e ? e->device = hip.device, OK_ : OUT_OF_MEMORY;
+}
+int hipEventDestroy(void *event) { return all_done(), free(event), OK_; }
+int hipEventRecord(void *event, void *stream)
+{
+    struct event *e = event;
+    struct stream *s = stream;
+    if (!s || e->device != s->device)
+        return s ? BAD_HANDLE : INVALID;
+    e->captured = s->captured ? hip.n_capture : 0, e->node = s->captured ? hip.capture->n : 0;
+    if (!s->captured)
+        e->last = s, e->given++;
+    return give(s, &(struct node){ .record = e });
+}
+int hipEventSynchronize(void *event)
+{
+    struct event *e = event;
+    if (e->last)
+        advance(e->last, e, e->given);
+    return hip.rc;
+}
 int hipEventElapsedTime(float *ms, void *from, void *to)
 {
-    const struct timespec *a = from, *b = to;
+    const struct timespec *a = &((struct event *)from)->at, *b = &((struct event *)to)->at;
     return *ms = (float)((double)(b->tv_sec - a->tv_sec) * 1e3 + (double)(b->tv_nsec - a->tv_nsec) * 1e-6), OK_;
 }
-int hipStreamWaitEvent(void *stream, void *event, unsigned flags) { return (void)stream, (void)event, (void)flags, OK_; }
+/* A stream that waits for an event of a capture is captured too; what is captured waits for nothing else. */
+int hipStreamWaitEvent(void *stream, void *event, unsigned flags)
+{
+    struct event *e = event;
+    struct stream *s = stream;
+    if (flags || !s || (e->captured && (!hip.capture || e->captured != hip.n_capture)))
+        return INVALID;
+    if (s->captured && !e->captured)
+        return ISOLATED;
+    s->captured = e->captured > 0;
+    return e->captured || e->given ? give(s, &(struct node){ .wait = e, .ticket = e->captured ? e->node : e->given }) : OK_;
+}
 
 /* ---- modules, launches ---- */
 
@@ -139,9 +342,10 @@ int hipModuleLoadData(void **module, const void *image)
 }
 int hipModuleUnload(void *module)
 {
+    all_done();
     for (struct kernel **k = &hip.kernels; *k;) {
         struct kernel *gone = *k;
-        if (gone->image == module)
+        if (gone->image == module && gone->device == hip.device)
             *k = gone->next, free(gone);
         else
             k = &gone->next;
@@ -154,29 +358,11 @@ int hipModuleGetFunction(void **kernel, void *module, const char *name)
     *kernel = k;
     if (!k)
         return OUT_OF_MEMORY;
-    k->image = module, k->next = hip.kernels, hip.kernels = k;
+    k->image = module, k->device = hip.device, k->next = hip.kernels, hip.kernels = k;
     return snprintf(k->name, sizeof k->name, "%s", name) < (int)sizeof k->name ? OK_ : NOT_FOUND;
 }
 int hipFuncSetAttribute(void *kernel, int attribute, int value) { return !kernel || attribute != 8 || value <= 0 ? INVALID : OK_; }
 
-static int run(const struct node *n)
-{
-    static const struct kernel *loaded;
-    if (n->to)
-        return memcpy(n->to, n->from, n->n), OK_;
-    amd.n_block = 0;
-    for (int i = 0; i < hip.n_block; i++)
-        amd_block(hip.block[i].p, hip.block[i].n);
-    if (n->kernel != loaded && amd_load(n->kernel->image, n->kernel->name))
-        return loaded = NULL, NOT_FOUND;
-    loaded = n->kernel;
-    hip.n_launch++;
-    if (lost())
-        return LOST;
-    const int rc = amd_launch((int)n->grid[0], (int)n->grid[1], (int)n->grid[2], (int)n->n_thread, n->args, n->n);
-    hip.bad = amd_bad;
-    return rc ? LOST : OK_;
-}
 int hipModuleLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **params, void **extra)
 {
     struct node n = { .kernel = kernel, .grid = { gx, gy, gz }, .n_thread = bx };
@@ -185,31 +371,49 @@ int hipModuleLaunchKernel(void *kernel, unsigned gx, unsigned gy, unsigned gz, u
     n.n = *(const size_t *)extra[3];
     if (n.n > sizeof n.args)
         return INVALID;
+    if (n.kernel->device != hip.device)
+        return BAD_HANDLE;
     memcpy(n.args, extra[1], n.n);
-    if (!hip.capture)
-        return run(&n);
-    if (hip.capture->n == GRAPH_NODES)
-        return OUT_OF_MEMORY;
-    hip.capture->node[hip.capture->n++] = n;
-    return OK_;
+    return give(stream, &n);
 }
 
-int hipStreamBeginCapture(void *stream, int mode) { return (void)stream, (void)mode, hip.capture ? INVALID : (hip.capture = calloc(1, sizeof *hip.capture)) ? OK_ : OUT_OF_MEMORY; }
-int hipStreamEndCapture(void *stream, void **graph) { return (void)stream, *graph = hip.capture, hip.capture = NULL, *graph ? OK_ : INVALID; }
-int hipGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) { return (void)flags, *exec = graph, OK_; }
-int hipGraphLaunch(void *exec, void *stream)
+int hipStreamBeginCapture(void *stream, int mode)
 {
-    const struct graph *g = exec;
-    (void)stream;
-    hip.n_graph++;
-    for (int i = 0; i < g->n; i++) {
-        const int rc = run(&g->node[i]);
-        if (rc)
-            return rc;
-    }
-    return OK_;
+    struct stream *s = stream;
+    (void)mode;
+    if (hip.capture || !(hip.capture = calloc(1, sizeof *hip.capture)))
+        return INVALID;
+    hip.n_capture++, hip.origin = s;
+    return s->captured = true, OK_;
 }
-int hipGraphDestroy(void *graph) { return free(graph), OK_; }
-int hipGraphExecDestroy(void *exec) { return (void)exec, OK_; }
+/* Each stream that was captured must be waited for. */
+int hipStreamEndCapture(void *stream, void **graph)
+{
+    struct graph *g = hip.capture;
+    *graph = NULL;
+    if (!g || stream != hip.origin)
+        return INVALID;
+    bool joined = true;
+    for (int i = 0; i < STREAMS; i++) {
+        struct stream *s = hip.stream[i];
+        int last = -1;
+        bool seen = false;
+        for (int k = 0; s && s->captured && k < g->n; k++)
+            last = g->node[k].stream == s ? k : last;
+        for (int k = 0; last >= 0 && k < g->n; k++)
+            seen = seen || (g->node[k].wait && g->node[k].ticket == last);
+        joined = joined && (last < 0 || s == hip.origin || seen);
+        if (s)
+            s->captured = false;
+    }
+    hip.capture = NULL;
+    if (!joined)
+        return free(g), UNJOINED;
+    return *graph = g, OK_;
+}
+int hipGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) { return (void)flags, *exec = graph, OK_; }
+int hipGraphLaunch(void *exec, void *stream) { return give(stream, &(struct node){ .graph = exec }); }
+int hipGraphDestroy(void *graph) { return all_done(), free(graph), OK_; }
+int hipGraphExecDestroy(void *exec) { return (void)exec, all_done(); }
 __attribute__((destructor)) static void end(void) { amd_release(); }
 #endif

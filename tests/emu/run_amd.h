@@ -12,7 +12,8 @@ SHARED_BY_TESTS int run_amd(const struct mock_launch *l)
         return 0;
     amd.n_block = 0;
     for (int i = 0; i < mock.n_block; i++)
-        amd_block(mock.block[i].p, mock.block[i].n);
+        if (mock.block[i].device == l->device || mock.peer[l->device][mock.block[i].device])
+            amd_block(mock.block[i].p, mock.block[i].n);
     if (amd_load(gpu_image_of(kernel_file(l->kernel), "gfx942")->data, name))
         return 500;
     return amd_launch((int)l->gx, (int)l->gy, (int)l->gz, gpu_kernel_threads(l->kernel), l->args, gpu_kernel_args(l->kernel)) ? 719 : 0;

@@ -21,6 +21,8 @@
 #undef N_WAVE
 #include "gpu/kern/layer.c"
 #undef N_THREAD
+#include "gpu/kern/peers.c"
+#undef N_THREAD
 #include "gpu/kern/paged.c"
 #undef N_THREAD
 #undef N_WAVE

@@ -669,14 +669,14 @@ static void a_checkpoint_of_parts_is_that_of_the_whole(void **state)
     h.l = l;
     doctor_init(&s.doctor);
     s.step = 1;
-    open_decoder(&whole, &c, (struct division){ DIVIDE_NOTHING, 0, 0 }, pool);
+    open_decoder(&whole, &c, (struct division){ 0 }, pool);
     decoder_init_weights(&whole, l, 5);
     size_t largest = 0;
     for (int i = 0; i < l->n_weight; i++)
         largest = (size_t)l->weight[i].n > largest ? (size_t)l->weight[i].n : largest;
     h.parts = (struct decoder_parts){ .ctx = &h, .whole = mem_alloc_array(largest, sizeof(float)), .collect = collect, .give = give };
     for (int p = 0; p < N_PART; p++) {
-        open_decoder(&h.d[p], &c, (struct division){ DIVIDE_LAYERS, N_PART, p }, pool);
+        open_decoder(&h.d[p], &c, (struct division){ .by = DIVIDE_LAYERS, .n = N_PART, .i = p }, pool);
         decoder_init_weights(&h.d[p], l, 5);
         for (int i = 0; i < l->n_weight; i++) {          /* the same function of (seed, name, element) as in the whole */
             const struct weight_held held = held_by(&h, i, p);

@@ -462,7 +462,7 @@ static void parts_are_the_whole(void **state)
                 for (int64_t k = 0; k < w->n; k++)
                     whole[k] = k, back[k] = -1, times[k] = 0;
                 for (int p = 0; p < n; p++) {
-                    const struct weight_held h = weight_held(l, w, &(struct division){ i % 2 ? DIVIDE_EXPERTS : DIVIDE_LAYERS, n, p });
+                    const struct weight_held h = weight_held(l, w, &(struct division){ .by = i % 2 ? DIVIDE_EXPERTS : DIVIDE_LAYERS, .n = n, .i = p });
                     int64_t product = 1;
                     for (int j = 0; j < w->rank; j++)
                         product *= h.shape[j];
@@ -488,6 +488,42 @@ static void parts_are_the_whole(void **state)
     }
 }
 
+/* Of devices all have the same shape; what is behind a share stays as it was, and the shares are the whole. */
+static void shares_of_devices_are_the_whole(void **state)
+{
+    (void)state;
+    static const int of[] = { 3, 6, 13, 18 };
+    for (size_t m = 0; m < sizeof of / sizeof *of; m++)
+        for (int grain = 1; grain <= 4; grain += 3) {
+            struct weights_list *l = list_of(models[of[m]]);
+            for (int i = 0; i < l->n_weight; i++) {
+                const struct weight *w = &l->weight[i];
+                const struct weight_held first = weight_held(l, w, &(struct division){ .by = DIVIDE_DEVICES, .n = 2, .grain = grain });
+                int *whole = mem_alloc_array((size_t)w->n, sizeof *whole), *back = mem_alloc_array((size_t)w->n, sizeof *back), *held = mem_alloc_array((size_t)first.n, sizeof *held);
+                int64_t n = 0;
+                assert_true(whole && back && held);
+                for (int64_t k = 0; k < w->n; k++)
+                    whole[k] = (int)k + 1;
+                for (int p = 0; p < 2; p++) {
+                    const struct weight_held h = weight_held(l, w, &(struct division){ .by = DIVIDE_DEVICES, .n = 2, .i = p, .grain = grain });
+                    assert_memory_equal(h.shape, first.shape, sizeof h.shape);
+                    assert_int_equal(h.n, first.n);
+                    memset(held, 0, (size_t)h.n * sizeof *held);
+                    weight_take(&h, whole, held, sizeof *held);
+                    for (int64_t k = 0; k < h.n; k++)
+                        n += held[k] > 0;
+                    weight_put(&h, held, back, sizeof *held);
+                }
+                assert_memory_equal(whole, back, (size_t)w->n * sizeof *whole);
+                assert_int_equal(n, first.part ? w->n : 2 * w->n);
+                mem_free(whole);
+                mem_free(back);
+                mem_free(held);
+            }
+            weights_list_free(l);
+        }
+}
+
 static void parts_are_heads_rows_columns_or_experts(void **state)
 {
     (void)state;
@@ -501,7 +537,7 @@ static void parts_are_heads_rows_columns_or_experts(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct weights_list *l = list_of(models[cases[i].model]);
-        const struct weight_held h = weight_held(l, weight_of(l, cases[i].name), &(struct division){ cases[i].by, 2, cases[i].i });
+        const struct weight_held h = weight_held(l, weight_of(l, cases[i].name), &(struct division){ .by = cases[i].by, .n = 2, .i = cases[i].i });
         assert_memory_equal(h.shape, cases[i].shape, sizeof h.shape);
         assert_int_equal(weight_whole(&h, cases[i].k), cases[i].whole);
         weights_list_free(l);
@@ -557,7 +593,7 @@ int main(void)
         cmocka_unit_test(several_missing_tensors_are_counted),
         cmocka_unit_test(other_names_of_the_same_tensors_are_found),
         cmocka_unit_test(golden_models_are_loaded),
-        cmocka_unit_test(parts_are_the_whole),
+        cmocka_unit_test(parts_are_the_whole), cmocka_unit_test(shares_of_devices_are_the_whole),
         cmocka_unit_test(parts_are_heads_rows_columns_or_experts),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
