@@ -176,20 +176,32 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     x->step_at = at;
     TRY(place_step(x, g, err));
     x->bytes = d->bytes = at + x->tables.bytes;
-    const struct gpu_facts *f = gpu_facts(x->gpu);
-    const size_t cache = g->plan.bytes[TENSOR_CACHE];
-    char is[32], need[32], of_weights[32], of_cache[32], rest[32];
-    if (x->bytes > f->bytes_free && !g->backward)
-        return ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s: %s of weights, %s of keys and values, %s for steps", d->name, f->name, fmt_bytes(is, (double)f->bytes_free),
-                   fmt_bytes(need, (double)x->bytes), fmt_bytes(of_weights, (double)weights), fmt_bytes(of_cache, (double)cache), fmt_bytes(rest, (double)(x->bytes - weights - cache)));
+    d->weight_bytes = weights;
     return 0;
+}
+
+static int room(struct graph_device *d, size_t *bytes, struct err *err)
+{
+    TRY(gpu_use(exec_of(d)->gpu, err));
+    return gpu_room(exec_of(d)->gpu, bytes, err);
+}
+
+static int check_room(struct graph_device *d, const struct graph *g, struct err *err)
+{
+    const size_t cache = g->plan.bytes[TENSOR_CACHE];
+    size_t left;
+    char is[32], need[32], of_weights[32], of_cache[32], rest[32];
+    TRY(room(d, &left, err));
+    return d->bytes <= left ? 0 : ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s: %s of weights, %s of keys and values, %s for steps", d->name, d->model, fmt_bytes(is, (double)left),
+                                      fmt_bytes(need, (double)d->bytes), fmt_bytes(of_weights, (double)d->weight_bytes), fmt_bytes(of_cache, (double)cache),
+                                      fmt_bytes(rest, (double)(d->bytes - d->weight_bytes - cache)));
 }
 
 static int bind(struct graph_device *d, const struct graph *g, struct err *err)
 {
-    (void)g;
     struct exec *x = exec_of(d);
     void *arena, *step;
+    TRY(check_room(d, g, err));
     TRY(gpu_alloc(x->gpu, &arena, x->bytes, err));
     x->arena = arena;
     TRY(gpu_host_alloc(x->gpu, &step, x->tables.bytes, err));
@@ -356,7 +368,11 @@ static int run(struct graph_device *d, const struct graph *g, enum pass pass, co
     return gpu_graph_launch(x->gpu, x->stream, &graph->graph, err);
 }
 
-static int wait(struct graph_device *d, struct err *err) { return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err); }
+static int wait(struct graph_device *d, struct err *err)
+{
+    TRY(gpu_use(exec_of(d)->gpu, err));
+    return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err);
+}
 
 /* Devices have doubles as two floats (struct squares_args). */
 static void join_doubles(const struct tensor *t, size_t n)
@@ -397,6 +413,7 @@ static int fetch_kind(struct graph_device *d, const struct graph *g, enum tensor
 static int copy_page(struct graph_device *d, const struct graph *g, int from, int to, struct err *err)
 {
     struct exec *x = exec_of(d);
+    TRY(gpu_use(x->gpu, err));
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
         const size_t page = t->kind == TENSOR_CACHE ? t->bytes / (size_t)t->shape[1].n : 0;
@@ -414,6 +431,8 @@ void *exec_stream(struct graph_device *d) { return exec_of(d)->stream; }
 static void exec_free(struct graph_device *d)
 {
     struct exec *x = exec_of(d);
+    struct err lost;
+    (void)gpu_use(x->gpu, &lost);                    /* what a lost device does not take back has gone with it */
     for (int i = 0; i < x->n_graph; i++)
         gpu_graph_free(x->gpu, &x->graph[i].graph);
     gpu_event_free(x->gpu, x->sent);
@@ -434,9 +453,10 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
         return ERR(err, NOMEM, "a device needs %zu bytes", sizeof *x);
     }
     x->gpu = gpu;
-    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .send = send_tensor, .run = run, .wait = wait, .fetch = fetch,
+    x->base = (struct graph_device){ .plan = plan, .room = room, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .send = send_tensor, .run = run, .wait = wait, .fetch = fetch,
                                      .fetch_kind = fetch_kind, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free };
     snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
+    snprintf(x->base.model, sizeof x->base.model, "%s", gpu_facts(gpu)->name);
     snprintf(x->base.arch, sizeof x->base.arch, "%s", gpu_facts(gpu)->arch);
     x->base.bytes_free = gpu_facts(gpu)->bytes_free;
     const int rc = gpu_stream_new(gpu, &x->stream, err);

@@ -53,6 +53,15 @@ static int ranges(struct exec_run *r, const struct node *n, const struct attn_de
     return exec_launch(r, gpu_join_kernel(a.d), n->attr.n_head, n_row, 1, &j, err);
 }
 
+/* So many sequences from the s-th on have one row each: their rows are launched together, of any other each sequence's own. */
+static int with_one_row(const struct step *step, int s)
+{
+    int n = 0;
+    while (s + n < step->S && step->seq_start[s + n + 1] - step->seq_start[s + n] == 1)
+        n++;
+    return n;
+}
+
 static int forward(struct exec_run *r, const struct node *n, struct err *err)
 {
     const struct attr *a = &n->attr;
@@ -76,12 +85,13 @@ static int forward(struct exec_run *r, const struct node *n, struct err *err)
     struct attn_decode_args p = { .part = (float *)(void *)r->work, .q = qkv, .kv = kv, .page_size = page, .ld_q = C, .n_kv_head = G, .n_group = H / G, .n_range = r->n_range,
                                   .scale_log2e = (float)(a->scale * 1.4426950408889634), .d = D, .window = a->window, .cap_log2e = (float)(a->cap * 1.4426950408889634) };
     const int32_t *start = r->step->seq_start;
-    p.ld_pages = T == r->step->S ? t->page_stride : 0;
-    for (int64_t row = 0; row < T && p.ld_pages; row += PART_ROWS)             /* a row of each sequence */
-        TRY(ranges(r, n, &p, (int)row, row, min_i64(PART_ROWS, T - row), o, (int64_t)H * dv, err));
-    for (int s = 0; s < r->step->S && !p.ld_pages; s++)
-        for (int64_t row = start[s]; row < start[s + 1]; row += PART_ROWS)
-            TRY(ranges(r, n, &p, s, row, min_i64(PART_ROWS, start[s + 1] - row), o, (int64_t)H * dv, err));
+    for (int s = 0, n_seq; s < r->step->S; s += n_seq) {
+        n_seq = with_one_row(r->step, s);
+        p.ld_pages = n_seq ? t->page_stride : 0;
+        n_seq = n_seq ? n_seq : 1;
+        for (int64_t row = start[s]; row < start[s + n_seq]; row += PART_ROWS)
+            TRY(ranges(r, n, &p, p.ld_pages ? s + (int)(row - start[s]) : s, row, min_i64(PART_ROWS, start[s + n_seq] - row), o, (int64_t)H * dv, err));
+    }
     return 0;
 }
 const struct exec_op exec_op_attention_paged = { check, work, forward, NULL };

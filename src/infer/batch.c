@@ -106,11 +106,13 @@ static int check(const struct batch *b, const struct text_request *r, struct err
 }
 
 /* With the lock held. */
-static int check_queue(const struct batch *b, int tenant, struct err *err)
+static int check_queue(const struct batch *b, int tenant, int place, struct err *err)
 {
     const int waiting = b->n_live - b->sched.n_running, left = b->o.n_queue - waiting;
     if (b->closed)
         return ERR(err, STOPPED, "no more texts are taken on");
+    if (place != b->mine.place)
+        return ERR(err, IO, "the device that the text was for is lost");
     if (left <= 0)
         return ERR(err, BUSY, "%d texts are waiting already", waiting);
     int mine = tenant ? sched_waiting_of(&b->sched, tenant) : 0;
@@ -125,7 +127,7 @@ int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, st
     TRY(check(b, r, err));
     int rc = text_new(&t, r, engine_ctx(b->o.e), err);
     pthread_mutex_lock(&b->lock);
-    rc = rc ? rc : check_queue(b, r->tenant, err);
+    rc = rc ? rc : check_queue(b, r->tenant, r->place, err);
     if (!rc) {
         *id = t->s.id = ++b->next_id;
         t->s.next = b->inbox ? &b->inbox->s : NULL, b->inbox = t;
@@ -567,6 +569,21 @@ static void fail_all(struct batch *b, const struct err *err)
         finish(b, b->in_step[i], TEXT_FAILED, err);
 }
 
+/* The engine's device is gone, and with it what all pages hold.  Texts that wait were promised its bits. */
+static void lose(struct batch *b, const struct err *err)
+{
+    pthread_mutex_lock(&b->lock);
+    b->mine.place = 1;
+    pthread_mutex_unlock(&b->lock);
+    take_inbox(b);                               /* nobody adds to it any more */
+    while (b->sched.first)
+        finish(b, text_of(b->sched.first), TEXT_FAILED, err);
+    while (b->sched.n_running)
+        finish(b, text_of(b->sched.running[0]), TEXT_FAILED, err);
+    pages_forget(b->pages);
+    b->sched.pace = (struct pace){ .others = b->sched.pace.others, .loading = b->sched.pace.loading };
+}
+
 static struct batch_step load_of(const struct batch *b)
 {
     struct batch_step s = { 0 };
@@ -600,6 +617,7 @@ int batch_step(struct batch *b)
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
+        rc = rc ? rc : engine_wait(b->o.e, &err);
         b->now = clock_wall();
         const double t = b->now - start;
         s.seconds = t;
@@ -609,7 +627,9 @@ int batch_step(struct batch *b)
             b->o.watch->step(b->o.watch->ctx, s.n + s.n_prompt, b->now);
         if (b->o.timed)
             b->o.timed(b->o.timed_ctx, &s);
-        if (rc)
+        if (rc && engine_lost(b->o.e))
+            lose(b, &err);
+        else if (rc)
             fail_all(b, &err);
         for (int i = 0; !rc && i < b->n_part; i++)
             deliver(b, b->in_step[i]);

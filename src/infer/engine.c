@@ -1,6 +1,7 @@
 #include "infer/engine.h"
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 #include "base/mem.h"
 #include "cpu/kernels.h"
@@ -17,6 +18,8 @@ struct engine {
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
     int32_t *target_row, *target_first;          /* [n_logits], [n_logits + 1]: rows of engine_targets, and the first target of each */
     int32_t *page; int page_stride;              /* [n_slot][page_stride]: pages of the sequences of a step */
+    atomic_size_t weight_bytes;
+    char *path; bool stranded;                   /* of the files; it has neither its device nor room here */
 };
 
 static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
@@ -49,6 +52,14 @@ static bool all_f32(const struct loaded *l)
     return true;
 }
 
+static struct decoder_opts decoder_of(const struct engine *e)
+{
+    static const enum dtype cache[] = { [ENGINE_KV_F32] = DT_F32, [ENGINE_KV_BF16] = DT_BF16, [ENGINE_KV_INT8] = DT_I8 };
+    return (struct decoder_opts){ .use = DECODER_GENERATE, .types = e->l.types, .cache = cache[e->kv], .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
+}
+static int rows_of(const struct engine *e) { return e->n_slot > e->n_logits ? e->n_slot : e->n_logits; }
+static void planned(struct engine *e) { atomic_store(&e->weight_bytes, e->l.device ? e->l.device->weight_bytes : e->l.d.g->plan.bytes[TENSOR_PACKED]); }
+
 /* Opens the files and decides where every byte lies. */
 static int open_and_plan(struct engine *e, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
@@ -58,10 +69,13 @@ static int open_and_plan(struct engine *e, const char *path, const struct engine
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
     TRY(choose_sizes(e, o, err));
-    static const enum dtype cache[] = { [ENGINE_KV_F32] = DT_F32, [ENGINE_KV_BF16] = DT_BF16, [ENGINE_KV_INT8] = DT_I8 };
     e->kv = o->kv != ENGINE_KV_AUTO ? o->kv : all_f32(&e->l) ? ENGINE_KV_F32 : ENGINE_KV_BF16;
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = cache[e->kv], .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
-    return loaded_plan(&e->l, &d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, err);
+    if (!(e->path = mem_strdup(path)))
+        return ERR(err, NOMEM, "no memory for a path");
+    const struct decoder_opts d = decoder_of(e);
+    TRY(loaded_plan(&e->l, &d, e->step_tokens, rows_of(e), n_thread, err));
+    planned(e);
+    return 0;
 }
 
 int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
@@ -69,12 +83,14 @@ int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct e
     *out = (struct engine_sizes){ 0 };
     struct engine *e = mem_alloc_array(1, sizeof *e);
     struct engine_opts without = *o;
-    without.no_tok = true, without.tok = NULL, without.device = NULL;
+    without.no_tok = true, without.tok = NULL;
     if (!e)
         return ERR(err, NOMEM, "no memory for %s", path);
+    e->l.device = o->device;
     const int rc = open_and_plan(e, path, &without, n_thread, err);
     if (!rc)
-        *out = (struct engine_sizes){ e->l.d.g->plan.total, e->l.d.g->plan.bytes[TENSOR_PACKED], e->l.d.g->plan.bytes[TENSOR_CACHE] };
+        *out = (struct engine_sizes){ e->l.d.g->plan.total, engine_weight_bytes(e), e->l.d.g->plan.bytes[TENSOR_CACHE], o->device ? o->device->bytes : 0 };
+    e->l.device = NULL;
     engine_free(e);
     return rc;
 }
@@ -117,6 +133,7 @@ void engine_free(struct engine *e)
     mem_free(e->part);
     mem_free(e->page);
     mem_free(e->target_row);
+    mem_free(e->path);
     mem_free(e);
 }
 
@@ -155,11 +172,32 @@ int engine_encode(const struct engine *e, const char *text, size_t n, unsigned f
 
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx)
 {
-    e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
+    if (e->l.d.g)
+        e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
 }
-size_t engine_device_bytes(const struct engine *e) { return e->l.device ? e->l.device->bytes : 0; }
+const struct graph_device *engine_device(const struct engine *e) { return e->l.device; }
+bool engine_lost(const struct engine *e) { return e->stranded || (e->l.device && e->l.d.g->rc); }
+
+int engine_leave_device(struct engine *e, struct err *err)
+{
+    const struct decoder_opts d = decoder_of(e);
+    e->stranded = true;
+    TRY(loaded_leave_device(&e->l, e->path, &d, e->step_tokens, rows_of(e), err));
+    e->stranded = false;
+    planned(e);
+    return 0;
+}
+
+int engine_wait(struct engine *e, struct err *err)
+{
+    struct graph *g = e->l.d.g;
+    if (g->device && !g->rc)
+        g->rc = g->device->wait(g->device, &g->failed);
+    return graph_failed(g, err);
+}
+
 size_t engine_bytes(const struct engine *e) { return e->l.d.g->plan.total; }
-size_t engine_weight_bytes(const struct engine *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED]; }
+size_t engine_weight_bytes(const struct engine *e) { return atomic_load(&e->weight_bytes); }
 int engine_ctx(const struct engine *e) { return e->l.ctx; }
 
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
@@ -183,6 +221,8 @@ size_t engine_page_bytes(const struct engine *e)
 void engine_copy_page(struct engine *e, int from, int to)
 {
     struct graph *g = e->l.d.g;
+    if (e->stranded)
+        return;
     if (g->device) {
         g->rc = g->rc ? g->rc : g->device->copy_page(g->device, g, from, to, &g->failed);
         return;
@@ -218,6 +258,8 @@ static int check(const struct engine *e, const struct engine_part *p, struct err
 
 int engine_run(struct engine *e, const struct engine_part *part, int n_part, struct err *err)
 {
+    if (e->stranded)
+        return ERR(err, IO, "%s has lost its device, and there is no room for it here", e->path);
     if (n_part < 1 || n_part > e->n_slot)
         return ERR(err, RANGE, "%d sequences, expected 1 to %d", n_part, e->n_slot);
     int64_t rows = 0;

@@ -1,24 +1,25 @@
 /* device.h - where a graph runs that does not run on the host (src/exec): what it must do for plan.c, for whoever fills weights, and for
  * whoever runs the graph.
  *
- *   g->device = d, before graph_plan()     which then counts the host's memory alone and has d say whether it can do every operation, and has room
- *   graph_bind()                           takes the host's part: floats of weights, tables, inputs, outputs; and the device's: all the rest
+ *   g->device = d, before graph_plan()     which then counts the host's memory alone and has d say whether it can do every operation, and in how many bytes
+ *   graph_bind()                           takes the host's part: floats of weights, tables, inputs, outputs; and the device's: all the rest, if it has room
  *   pack(), put()                          rows of weights in panels (tensor.panels), which have no place on the host
  *   fill()                                 what the host holds of weights, moments and tables goes to the device
  *   graph_run()                            gives the work to the device and does not wait for it; what failed, graph_failed() tells
  *   graph_fetch(), graph_fetch_kind()      wait, and bring a tensor, or all of a kind, to where it lies on the host
  *
  * Of a graph that learns the device has the weights and moments as they are; the host has them as they were filled or fetched last, and no gradients.
- * A device has one graph and belongs to the thread that runs it.  Pages of keys and values lie as the device wants them, in no more bytes than
+ * A device has one graph, the last that was planned, and belongs to one thread at a time: the one that calls.  Pages of keys and values lie as the device wants them, in no more bytes than
  * the host's.  After a failure of a run the device may be lost: nothing that is asked of it later succeeds. */
 #ifndef NN_DEVICE_H
 #define NN_DEVICE_H
 #include "nn/graph.h"
 
 struct graph_device {
-    /* ERR_UNSUPPORTED names the operation and type that it cannot do; ERR_NOMEM says what is needed and free: not of a graph that learns, of which whoever plans
-     * asks `bytes` and `bytes_free`.  May be called again until bind(), also of another graph; the last one counts. */
+    /* ERR_UNSUPPORTED names the operation and type that it cannot do.  May be called again until bind(), also of another graph; the last one counts. */
     int (*plan)(struct graph_device *d, const struct graph *g, struct err *err);
+    int (*room)(struct graph_device *d, size_t *bytes, struct err *err);       /* of its memory that are free now */
+    /* ERR_NOMEM says what is needed and free. */
     int (*bind)(struct graph_device *d, const struct graph *g, struct err *err);
     /* n rows of K numbers of a file's type in the form of the device: how many bytes, and there.  pack() may be called by any thread. */
     size_t (*packed)(enum cpu_type t, int64_t K, int64_t n);
@@ -39,9 +40,9 @@ struct graph_device {
     int (*host_alloc)(struct graph_device *d, void **p, size_t n, struct err *err);
     void (*host_free)(struct graph_device *d, void *p);
     void (*free)(struct graph_device *d);
-    size_t bytes;              /* of its memory that it takes, after plan() */
-    size_t bytes_free;         /* when it was opened */
-    char name[32], arch[32];   /* "hip:0", "gfx942" */
+    size_t bytes, weight_bytes;          /* of its memory that it takes, and of them for weights, after plan() */
+    size_t bytes_free;                   /* when it was opened */
+    char name[32], model[128], arch[32]; /* "hip:0", "AMD Instinct MI300X", "gfx942" */
 };
 
 /* Is there a place for such tensors on the host too? */
