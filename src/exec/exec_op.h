@@ -20,6 +20,7 @@ struct exec_tables {
     size_t page;               /* I32 [S][page_stride] */
     int page_stride;
     size_t end;                /* of what stands here */
+    size_t sampling, draw_position, drawn, allowed;      /* struct gpu_sampling, U64, I32 [S]; a bit an id */
     size_t bytes;
 };
 struct exec_input { int tensor; unsigned passes; };         /* which passes read it, a bit each */
@@ -38,6 +39,8 @@ struct exec {
     struct exec_weight *weight;                                  /* [n_tensor], of those with panels */
     size_t *place;                                               /* [n_tensor], of the others, or EXEC_NOWHERE */
     int n_tensor;
+    int logits, n_vocab;                                         /* what PASS_HEAD gives, -1: nothing; its columns */
+    int n_id; bool has_gaps;                                     /* that may be drawn */
     struct exec_tables tables;
     struct exec_rows *rows; int n_rows;
     struct exec_input *input; int n_input;

@@ -8,6 +8,7 @@
 #include "model/config.h"
 #include "model/model.h"
 #include "model/tok.h"
+#include "infer/sample.h"
 #include "model/weights_pack.h"
 #include "base/pool.h"
 #include "nn/graph.h"
@@ -91,6 +92,16 @@ int engine_wait(struct engine *e, struct err *err);
 /* Logits of n <= n_logits rows of the last engine_run: *logits is [n, vocab_size], valid until the next call.  May be called
  * again for other rows. */
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err);
+/* The same in two parts: the rows are computed; the logits of the last such call are brought here. */
+int engine_head_rows(struct engine *e, const int32_t *row, int n, struct err *err);
+int engine_logits(struct engine *e, const float **logits, struct err *err);
+/* Can tokens be drawn where the logits are, on a device?  Then only ids come here. */
+bool engine_draws(const struct engine *e);
+/* Draws from row first + i of the last engine_head_rows() draw[i].id: -1 as sample_token(). */
+struct engine_draw { struct sampling sampling; uint64_t position; int32_t id; };
+int engine_draw(struct engine *e, int first, int n, struct engine_draw *draw, struct err *err);
+/* A token from a row of logits that is here, by the rule of the place where they were computed, so that it does not matter where it is drawn. */
+int engine_sample(const struct engine *e, const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
 /* The same of the last layer's output after the last norm, of which embeddings are made: [n, d_model]. */
 int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hidden, struct err *err);
 
@@ -109,7 +120,7 @@ void engine_price(const struct engine *e, int T, int S, int n_logits, double key
 /* ---- the two usual steps ---- */
 
 /* Feeds n tokens of slot's sequence from position pos on, in pieces of step_tokens; *logits is [vocab_size] of the last one,
- * valid until the next call. */
+ * valid until the next call.  logits NULL: they stay where they are, as of engine_head_rows(). */
 int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, const float **logits, struct err *err);
 /* One token for each of n <= n_logits sequences at once (decode): logits row i at *logits + i * vocab_size. */
 int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos, const int32_t *ids, const float **logits, struct err *err);

@@ -15,6 +15,9 @@
 #define NN_DEVICE_H
 #include "nn/graph.h"
 
+/* How a token is drawn (infer/sample.h: sample_token_exact). */
+struct device_draw { double temperature; int top_k; double top_p, min_p; uint64_t seed, position; };
+
 struct graph_device {
     /* ERR_UNSUPPORTED names the operation and type that it cannot do.  May be called again until bind(), also of another graph; the last one counts. */
     int (*plan)(struct graph_device *d, const struct graph *g, struct err *err);
@@ -34,6 +37,10 @@ struct graph_device {
     /* The first n bytes of tensor t, to its place on the host; waits. */
     int (*fetch)(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err);
     int (*fetch_kind)(struct graph_device *d, const struct graph *g, enum tensor_kind kind, struct err *err);      /* all tensors of a kind, in one copy */
+    /* Ids of rows first .. first + n - 1 of the logits (what PASS_HEAD made last), -1 where one is NaN or there is no id; waits.  NULL, and so is the next: it cannot draw. */
+    int (*draw)(struct graph_device *d, const struct graph *g, int first, int n, const struct device_draw *draw, int32_t *id, struct err *err);
+    /* Before that, once, after fill(): ids that may be drawn are 0 .. n_id - 1 but for the gaps, which are ascending. */
+    int (*draw_from)(struct graph_device *d, int n_id, const int32_t *gap, int n_gap, struct err *err);
     /* Of all caches: what page `from` holds stands in page `to`, too. */
     int (*copy_page)(struct graph_device *d, const struct graph *g, int from, int to, struct err *err);
     /* Memory that copies to and from the device go fastest with. */

@@ -47,6 +47,7 @@ threads = [threading.Thread(target=go, args=(i,)) for i in range(8)]
 [t.start() for t in threads]; [t.join() for t in threads]
 print("beside others", got[:4] == [text("hip:0", k) for k in ("greedy", "drawn", "greedy", "drawn")])
 print("each as alone", all(got[i] == one(["greedy", "drawn"][i % 2], prompt="a fox and " * i)["choices"][0]["text"] for i in range(4, 8)))
+print("drawn there as here", all(one("drawn", seed=i)["choices"][0]["text"] == one("drawn", seed=i, logprobs=1)["choices"][0]["text"] for i in range(4)))
 print(*gauges("lathe:device_info", "lathe:device_lost"), sep="\n")
 P
 python3 test.py
