@@ -14,6 +14,7 @@
 #include "cmd/serve_release.h"
 #include "cmd/serve_views.h"
 #include "cmd/signature.h"
+#include "exec/exec.h"
 #include "serve/server.h"
 #include "serve/workshop_bases.h"
 
@@ -22,7 +23,7 @@ static bool foretell, record_text, audit_text, audit_strict, matryoshka, fit, sw
 static double memory_gb, workshop_gb = 10;
 static int64_t port = 8080, n_text, ctx, cache_mb, step_tokens, n_queue = 1024, drain_s = 60, drain_delay_s, body_mb = 32, n_connection = 1000, swap_wait_s = 60, head_s = 10, request_s = 60, idle_s = 75, answer_s, workshop_files = 100000;
 
-static struct opt_list adapters, bases;
+static struct opt_list adapters, bases, devices;
 
 static char names[4096];
 
@@ -83,6 +84,40 @@ static int read_places(struct model_place *place, const char *const *args, int n
         place[i] = (struct model_place){ .name = memcpy(at, args[i], length), .path = equals + 1 };
         at += length + 1;                        /* the rest is zeros */
     }
+    return 0;
+}
+
+/* --device DEVICE for all models that no NAME=DEVICE names.  A device is "cpu", or what exec_open() takes: a word without '='. */
+static int find_devices(struct model_place *place, int n, struct err *err)
+{
+    const char *all = NULL;
+    for (int i = 0; i < devices.n; i++)
+        if (!strchr(devices.item[i], '=')) {
+            if (all)
+                return ERR(err, USAGE, "--device: found '%.100s' and '%.100s' for all models, expected one, or NAME=DEVICE", all, devices.item[i]);
+            all = devices.item[i];
+        }
+    for (int k = 0; k < n; k++)
+        place[k].device = all;
+    for (int i = 0; i < devices.n; i++) {
+        const char *equals = strrchr(devices.item[i], '=');
+        bool found = !equals;
+        for (int k = 0; k < n && equals; k++) {
+            char *called = served_model_called(&(struct served_model_opts){ .path = place[k].path, .name = place[k].name });
+            if (!called)
+                return ERR(err, NOMEM, "no memory for a name");
+            if (strlen(called) == (size_t)(equals - devices.item[i]) && !strncmp(called, devices.item[i], strlen(called)))
+                place[k].device = equals + 1, found = true;
+            mem_free(called);
+        }
+        if (!found)
+            return ERR(err, USAGE, "--device '%.200s': no model is called that", devices.item[i]);
+    }
+    for (int k = 0; k < n; k++)
+        if (place[k].device && !strcmp(place[k].device, "cpu"))
+            place[k].device = NULL;
+        else if (place[k].device && foretell)
+            return ERR(err, USAGE, "--foretell measures this machine's CPU, and %s is no part of that", place[k].device);
     return 0;
 }
 
@@ -189,7 +224,7 @@ static int serve(const struct model_place *place, int n_args, const char *server
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n, .timed = said ? foretold_serve_step : NULL, .timed_ctx = said },
+                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n, .open_device = exec_open, .timed = said ? foretold_serve_step : NULL, .timed_ctx = said },
     };
     struct checkpoints *checkpoints = NULL;
     rc = rc ? rc : checkpoints_start(&checkpoints, registry, err);
@@ -212,6 +247,7 @@ static int run(const char *const *args, int n_args, struct err *err)
     int rc = read_places(place, args, n_args, err);
     for (int i = 0; i < n_args && !rc; i++)
         rc = find_place(&place[i], i, server, err);
+    rc = rc ? rc : find_devices(place, n_args, err);
     rc = rc ? rc : serve(place, n_args, server, err);
     release_places(n_args);
     return rc;
@@ -231,7 +267,8 @@ static const struct opt opts[] = {
     { OPT_STR, "retain", &retain, "<time>", "that these texts, and comments of feedback, are kept: 12h, 30d", 0, 0 },
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
-    { OPT_FLOAT, "memory", &memory_gb, "<GB>", "that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
+    { OPT_LIST, "device", &devices, "<device>", "where models run: cpu, hip:N (AMD), cuda:N (NVIDIA); NAME=DEVICE: that one; may be given several times", 0, 0 },
+    { OPT_FLOAT, "memory", &memory_gb, "<GB>", "of this machine that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
     { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one, also without --swap of lathe registry promote", 0, 0 },
     { OPT_INT, "swap-wait", &swap_wait_s, "<seconds>", "that requests wait meanwhile; then they get 503", 0, 1000000 },
     OPT_REGISTRY,
@@ -318,6 +355,9 @@ const struct command command_serve = {
         "\n"
         "--adapter NAME=FOLDER loads low-rank adapters (peft's files) beside the model.  Requests ask for NAME as a model of its own; those\n"
         "of all adapters and of none share the steps, each with the bits that it would have alone.  What does not fit the model is refused.\n"
+        "\n"
+        "--device hip:0 or cuda:0 runs a model on a GPU, NAME=DEVICE one of several; what does not fit there is refused.  A GPU that is lost ends the texts under\n"
+        "way with an error, and the model goes on on the CPU where it has room, else the server ends (doc/gpu.md).\n"
         "\n"
         "A browser gets a page at /: a chat with the model, and what the server is doing (doc/page.md).\n"
         "\n"

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "exec/exec_op.h"
 #include "gpu/pack.h"
+#include "gpu/sampling.h"
 
 static const struct exec_op *const exec_ops[N_OP] = {
 #define X(name) [OP_##name] = &exec_op_##name,
@@ -98,6 +99,17 @@ static void place_weight(struct exec_weight *w, const struct tensor *t, size_t *
     }
 }
 
+/* The last that the head makes. */
+static void find_logits(struct exec *x, const struct graph *g)
+{
+    x->logits = -1, x->n_vocab = 0;
+    for (int i = 0; i < g->n_node; i++)
+        if (g->node[i].pass == PASS_HEAD)
+            x->logits = g->node[i].out[0];
+    if (x->logits >= 0)
+        x->n_vocab = (int)tensor_cols(&g->tensor[x->logits]);
+}
+
 static unsigned passes_of(const struct graph *g, int id)
 {
     unsigned passes = 0;
@@ -137,6 +149,8 @@ static int place_step(struct exec *x, const struct graph *g, struct err *err)
     for (int i = 0; i < g->n_node; i++)
         if (g->node[i].op == OP_embed && g->tensor[g->node[i].in[1]].kind == TENSOR_MAPPED)
             x->rows[x->n_rows++] = (struct exec_rows){ i, g->node[i].in[1], take(&at, g->tensor[g->node[i].out[0]].bytes) };
+    t->sampling = take(&at, S * sizeof(struct gpu_sampling)), t->draw_position = take(&at, S * 8), t->drawn = take(&at, S * 4);
+    t->allowed = take(&at, ((size_t)x->n_vocab + 31) / 32 * 4);
     t->bytes = at;
     return 0;
 }
@@ -161,6 +175,7 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     forget_plan(x);
     TRY(check_nodes(x, g, err));
     x->n_tensor = g->n_tensor;
+    find_logits(x, g);
     x->place = mem_alloc_array((size_t)g->n_tensor, sizeof *x->place);
     x->weight = mem_alloc_array((size_t)g->n_tensor, sizeof *x->weight);
     if (!x->place || !x->weight)
@@ -204,20 +219,33 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
     x->step_at = at;
     TRY(place_step(x, g, err));
     x->bytes = d->bytes = at + x->tables.bytes;
-    const struct gpu_facts *f = gpu_facts(x->gpu);
-    const size_t cache = g->plan.bytes[TENSOR_CACHE];
-    char is[32], need[32], of_weights[32], of_cache[32], rest[32];
-    if (x->bytes > f->bytes_free && !g->backward)
-        return ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s: %s of weights, %s of keys and values, %s for steps", d->name, f->name, fmt_bytes(is, (double)f->bytes_free),
-                   fmt_bytes(need, (double)x->bytes), fmt_bytes(of_weights, (double)weights), fmt_bytes(of_cache, (double)cache), fmt_bytes(rest, (double)(x->bytes - weights - cache)));
+    d->weight_bytes = weights;
     return 0;
+}
+
+static int room(struct graph_device *d, size_t *bytes, struct err *err)
+{
+    TRY(gpu_use(exec_of(d)->gpu, err));
+    return gpu_room(exec_of(d)->gpu, bytes, err);
+}
+
+int exec_check_room(struct exec *x, const struct graph *g, struct err *err)
+{
+    struct graph_device *d = &x->base;
+    const size_t cache = g->plan.bytes[TENSOR_CACHE];
+    size_t left;
+    char is[32], need[32], of_weights[32], of_cache[32], rest[32];
+    TRY(room(d, &left, err));
+    return d->bytes <= left ? 0 : ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s: %s of weights, %s of keys and values, %s for steps", d->name, d->model, fmt_bytes(is, (double)left),
+                                      fmt_bytes(need, (double)d->bytes), fmt_bytes(of_weights, (double)d->weight_bytes), fmt_bytes(of_cache, (double)cache),
+                                      fmt_bytes(rest, (double)(d->bytes - d->weight_bytes - cache)));
 }
 
 static int bind(struct graph_device *d, const struct graph *g, struct err *err)
 {
-    (void)g;
     struct exec *x = exec_of(d);
     void *arena, *step;
+    TRY(exec_check_room(x, g, err));
     TRY(gpu_alloc(x->gpu, &arena, x->bytes, err));
     x->arena = arena;
     TRY(gpu_host_alloc(x->gpu, &step, x->tables.bytes, err));
@@ -410,7 +438,11 @@ static int run(struct graph_device *d, const struct graph *g, enum pass pass, co
     return launch_graph(x, graph, err);
 }
 
-static int wait(struct graph_device *d, struct err *err) { return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err); }
+static int wait(struct graph_device *d, struct err *err)
+{
+    TRY(gpu_use(exec_of(d)->gpu, err));
+    return gpu_wait(exec_of(d)->gpu, exec_of(d)->stream, err);
+}
 
 /* Devices have doubles as two floats (struct squares_args). */
 static void join_doubles(const struct tensor *t, size_t n)
@@ -447,10 +479,57 @@ static int fetch_kind(struct graph_device *d, const struct graph *g, enum tensor
     return 0;
 }
 
+/* ---- drawing ---- */
+
+static int draw_from(struct graph_device *d, int n_id, const int32_t *gap, int n_gap, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    uint32_t *allowed = (uint32_t *)(void *)(x->step + x->tables.allowed);
+    const size_t words = ((size_t)x->n_vocab + 31) / 32;
+    assert(x->logits >= 0 && n_id <= x->n_vocab);
+    if (n_id > GPU_VOCAB_MAX || !gpu_has(x->gpu, GPU_sample_draw)) {
+        d->draw = NULL;
+        return 0;
+    }
+    memset(allowed, 0xff, words * 4);
+    for (int i = 0; i < n_gap && gap[i] < n_id; i++)
+        allowed[gap[i] / 32] &= ~(1u << gap[i] % 32);
+    x->n_id = n_id, x->has_gaps = n_gap && gap[0] < n_id;
+    TRY(gpu_use(x->gpu, err));
+    TRY(send(x, x->tables.allowed, words * 4, err));
+    return gpu_wait(x->gpu, x->stream, err);
+}
+
+/* What went up for the draw before is up: that one was waited for. */
+static int draw(struct graph_device *d, const struct graph *g, int first, int n, const struct device_draw *how, int32_t *id, struct err *err)
+{
+    struct exec *x = exec_of(d);
+    const struct exec_tables *t = &x->tables;
+    struct gpu_sampling *s = (struct gpu_sampling *)(void *)(x->step + t->sampling);
+    uint64_t *position = (uint64_t *)(void *)(x->step + t->draw_position);
+    assert(x->n_id && first >= 0 && n > 0 && first + n <= g->plan.S);
+    for (int i = 0; i < n; i++) {
+        s[i] = gpu_sampling_of(how[i].temperature, how[i].top_k, how[i].top_p, how[i].min_p, how[i].seed);
+        position[i] = how[i].position;
+    }
+    TRY(gpu_use(x->gpu, err));
+    TRY(send(x, t->sampling, (size_t)n * sizeof *s, err));
+    TRY(send(x, t->draw_position, (size_t)n * sizeof *position, err));
+    char *const there = x->arena + x->step_at;
+    const struct sample_args a = { .id = (void *)(there + t->drawn), .position = (void *)(there + t->draw_position), .logits = (float *)(void *)(x->arena + x->place[x->logits]) + (ptrdiff_t)first * x->n_vocab,
+                                   .allowed = x->has_gaps ? (void *)(there + t->allowed) : NULL, .sampling = (void *)(there + t->sampling), .ld_logits = x->n_vocab, .n = x->n_id };
+    TRY(gpu_launch(x->gpu, x->stream, GPU_sample_draw, n, 1, 1, &a, err));
+    TRY(gpu_get(x->gpu, x->stream, x->step + t->drawn, there + t->drawn, (size_t)n * 4, err));
+    TRY(gpu_wait(x->gpu, x->stream, err));
+    memcpy(id, x->step + t->drawn, (size_t)n * 4);
+    return 0;
+}
+
 /* A page holds all heads: that is its share of the tensor. */
 static int copy_page(struct graph_device *d, const struct graph *g, int from, int to, struct err *err)
 {
     struct exec *x = exec_of(d);
+    TRY(gpu_use(x->gpu, err));
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
         const size_t page = t->kind == TENSOR_CACHE ? t->bytes / (size_t)t->shape[1].n : 0;
@@ -483,6 +562,7 @@ static void exec_free(struct graph_device *d)
 {
     struct exec *x = exec_of(d);
     struct err err;
+    (void)gpu_use(x->gpu, &err);                     /* what a lost device does not take back has gone with it */
     for (int i = 0; i < x->n_graph; i++)
         gpu_graph_free(x->gpu, &x->graph[i].graph);
     if (x->blas && gpu_blas_save(x->blas, &err))
@@ -506,9 +586,11 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
         return ERR(err, NOMEM, "a device needs %zu bytes", sizeof *x);
     }
     x->gpu = gpu;
-    x->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = packed, .pack = pack, .put = put, .floats = floats, .fill = fill, .send = send_tensor, .run = run, .wait = wait,
-                                     .fetch = fetch, .fetch_kind = fetch_kind, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free, .n_part = 1 };
+    x->base = (struct graph_device){ .plan = plan, .room = room, .bind = bind, .packed = packed, .pack = pack, .put = put, .floats = floats, .fill = fill, .send = send_tensor, .run = run,
+                                     .wait = wait, .fetch = fetch, .fetch_kind = fetch_kind, .draw = draw, .draw_from = draw_from, .copy_page = copy_page, .host_alloc = host_alloc,
+                                     .host_free = host_free, .free = exec_free, .n_part = 1 };
     snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
+    snprintf(x->base.model, sizeof x->base.model, "%s", gpu_facts(gpu)->name);
     snprintf(x->base.arch, sizeof x->base.arch, "%s", gpu_facts(gpu)->arch);
     x->base.bytes_free = gpu_facts(gpu)->bytes_free;
     const int rc = gpu_stream_new(gpu, &x->stream, err);

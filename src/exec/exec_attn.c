@@ -59,6 +59,15 @@ static int ranges(struct exec_run *r, const struct node *n, const struct attn_de
     return exec_launch(r, gpu_join_kernel(a.d), n->attr.n_head, n_row, 1, &j, err);
 }
 
+/* So many sequences from the s-th on have one row each: their rows are launched together, of any other each sequence's own. */
+static int with_one_row(const struct step *step, int s)
+{
+    int n = 0;
+    while (s + n < step->S && step->seq_start[s + n + 1] - step->seq_start[s + n] == 1)
+        n++;
+    return n;
+}
+
 static int forward(struct exec_run *r, const struct node *n, struct err *err)
 {
     const struct attr *a = &n->attr;
@@ -83,13 +92,14 @@ static int forward(struct exec_run *r, const struct node *n, struct err *err)
                                   .scale_log2e = (float)(a->scale * 1.4426950408889634), .d = D, .window = a->window, .cap_log2e = (float)(a->cap * 1.4426950408889634) };
     const int32_t *start = r->step->seq_start;
     const int64_t at_once = part_rows(a);
-    p.ld_pages = T == r->step->S ? t->page_stride : 0;
     const struct exec_a8 o8 = D % 32 == 0 ? exec_a8_wanted(r, n->out[0]) : (struct exec_a8){ NULL, NULL };
-    for (int64_t row = 0; row < T && p.ld_pages; row += at_once)             /* a row of each sequence */
-        TRY(ranges(r, n, &p, (int)row, row, min_i64(at_once, T - row), o, o8, (int64_t)H * dv, err));
-    for (int s = 0; s < r->step->S && !p.ld_pages; s++)
-        for (int64_t row = start[s]; row < start[s + 1]; row += at_once)
-            TRY(ranges(r, n, &p, s, row, min_i64(at_once, start[s + 1] - row), o, o8, (int64_t)H * dv, err));
+    for (int s = 0, n_seq; s < r->step->S; s += n_seq) {
+        n_seq = with_one_row(r->step, s);
+        p.ld_pages = n_seq ? t->page_stride : 0;
+        n_seq = n_seq ? n_seq : 1;
+        for (int64_t row = start[s]; row < start[s + n_seq]; row += at_once)
+            TRY(ranges(r, n, &p, p.ld_pages ? s + (int)(row - start[s]) : s, row, min_i64(at_once, start[s + n_seq] - row), o, o8, (int64_t)H * dv, err));
+    }
     return 0;
 }
 const struct exec_op exec_op_attention_paged = { check, work, forward, NULL };

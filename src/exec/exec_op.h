@@ -21,6 +21,7 @@ struct exec_tables {
     size_t page;               /* I32 [S][page_stride] */
     int page_stride;
     size_t end;                /* of what stands here */
+    size_t sampling, draw_position, drawn, allowed;      /* struct gpu_sampling, U64, I32 [S]; a bit an id */
     size_t bytes;
 };
 struct exec_input { int tensor; unsigned passes; };         /* which passes read it, a bit each */
@@ -47,6 +48,8 @@ struct exec {
     struct exec_weight *weight;                                  /* [n_tensor], of those with panels */
     size_t *place;                                               /* [n_tensor], of the others, or EXEC_NOWHERE */
     int n_tensor;
+    int logits, n_vocab;                                         /* what PASS_HEAD gives, -1: nothing; its columns */
+    int n_id; bool has_gaps;                                     /* that may be drawn */
     struct exec_tables tables;
     struct exec_rows *rows; int n_rows;
     struct exec_input *input; int n_input;
@@ -114,6 +117,8 @@ static inline void *exec_data(const struct exec_run *r, int id)
 static inline int64_t exec_count_rows(const struct exec_run *r, int id) { return tensor_rows(&r->g->tensor[id], r->step->T, r->step->S); }
 static inline void *exec_table(const struct exec_run *r, size_t at) { return r->x->arena + r->x->step_at + at; }
 static inline size_t exec_round(size_t n) { return (n + 255) / 256 * 256; }
+/* Has the device as much memory free as plan() found? */
+int exec_check_room(struct exec *x, const struct graph *g, struct err *err);
 /* Keys of the longest sequence, those before the step too. */
 static inline int64_t exec_longest(const struct step *s)
 {

@@ -212,34 +212,48 @@ const struct exec_op exec_op_join_peers = { meet_check, NULL, alone, NULL }, exe
 
 /* ---- the team as a device ---- */
 
-/* All are asked, so that what is told has each that is too small. */
 static int plan(struct graph_device *d, const struct graph *g, struct err *err)
+{
+    struct exec_team *t = team_of(d);
+    d->bytes = d->weight_bytes = 0;
+    for (int i = 0; i < t->n; i++) {
+        struct graph_device *m = &t->member[i]->base;
+        TRY(m->plan(m, g, err));
+        d->bytes += m->bytes, d->weight_bytes += m->weight_bytes;
+    }
+    return 0;
+}
+static int room(struct graph_device *d, size_t *bytes, struct err *err)
+{
+    struct exec_team *t = team_of(d);
+    *bytes = 0;
+    for (int i = 0; i < t->n; i++) {
+        size_t own;
+        TRY(t->member[i]->base.room(&t->member[i]->base, &own, err));
+        *bytes += own;
+    }
+    return 0;
+}
+/* All are asked before one takes memory, so that what is told has each that is too small. */
+static int bind(struct graph_device *d, const struct graph *g, struct err *err)
 {
     struct exec_team *t = team_of(d);
     struct buf full;
     buf_init(&full);
     int rc = 0;
-    d->bytes = 0;
     for (int i = 0; i < t->n && !rc; i++) {
-        struct exec *x = t->member[i];
-        rc = x->base.plan(&x->base, g, err);
+        rc = exec_check_room(t->member[i], g, err);
         if (rc == ERR_NOMEM)
             rc = buf_printf(&full, err, "%s%s", full.len ? "; " : "", err->msg);
-        d->bytes += x->base.bytes;
     }
     if (!rc && full.len)
         rc = ERR(err, NOMEM, "%.*s", (int)full.len, full.data);
     buf_release(&full);
-    return rc;
-}
-static int bind(struct graph_device *d, const struct graph *g, struct err *err)
-{
-    struct exec_team *t = team_of(d);
-    for (int i = 0; i < t->n; i++) {
-        TRY(gpu_use(t->member[i]->gpu, err));
-        TRY(t->member[i]->base.bind(&t->member[i]->base, g, err));
+    for (int i = 0; i < t->n && !rc; i++) {
+        rc = gpu_use(t->member[i]->gpu, err);
+        rc = rc ? rc : t->member[i]->base.bind(&t->member[i]->base, g, err);
     }
-    return 0;
+    return rc;
 }
 static int put(struct graph_device *d, const struct graph *g, int part, int t, int64_t e, int s, int64_t row, int64_t n, const void *from, struct err *err)
 {
@@ -382,9 +396,11 @@ int exec_open_gpus(struct graph_device **out, struct gpu *const *gpu, int n, str
             team_free(&t->base);
         return rc;
     }
-    t->base = (struct graph_device){ .plan = plan, .bind = bind, .packed = t->member[0]->base.packed, .pack = t->member[0]->base.pack, .put = put, .floats = floats, .fill = fill, .run = run,
-                                     .wait = wait, .fetch = fetch, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = team_free, .n_part = n };
+    t->base = (struct graph_device){ .plan = plan, .room = room, .bind = bind, .packed = t->member[0]->base.packed, .pack = t->member[0]->base.pack, .put = put, .floats = floats, .fill = fill, .run = run,
+                                     .wait = wait, .fetch = fetch, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = team_free,
+                                     .n_part = n };
     snprintf(t->base.arch, sizeof t->base.arch, "%s", t->member[0]->base.arch);
+    snprintf(t->base.model, sizeof t->base.model, "%s", t->member[0]->base.model);
     for (int k = 0; k < n; k++)
         t->base.bytes_free += t->member[k]->base.bytes_free;
     name_team(t->base.name, sizeof t->base.name, t);

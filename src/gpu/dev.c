@@ -148,6 +148,11 @@ const struct gpu_api *gpu_calls(const struct gpu *g) { return g->api; }
 
 /* ---- memory ---- */
 
+int gpu_room(struct gpu *g, size_t *bytes, struct err *err)
+{
+    size_t total;
+    return failed(g, g->api->mem_info(bytes, &total), "its free memory", err);
+}
 int gpu_alloc(struct gpu *g, void **p, size_t n, struct err *err)
 {
     *p = NULL;

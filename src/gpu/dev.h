@@ -34,6 +34,7 @@ void gpu_close(struct gpu *g);                          /* NULL is fine */
 const struct gpu_facts *gpu_facts(const struct gpu *g);
 const struct gpu_api *gpu_calls(const struct gpu *g);   /* for what this header has not */
 
+int gpu_room(struct gpu *g, size_t *bytes, struct err *err);              /* free now */
 int gpu_alloc(struct gpu *g, void **p, size_t n, struct err *err);      /* ERR_NOMEM says how much was asked and is free */
 void gpu_free(struct gpu *g, void *p);
 int gpu_host_alloc(struct gpu *g, void **p, size_t n, struct err *err); /* pinned: copies from and to it do not hold up the host */

@@ -307,7 +307,7 @@ struct text_request answer_request(struct answer *a)
     const struct answer_wish *w = &a->w;
     const bool changes = w->n_bias || w->n_allowed || a->met || a->follower || w->min;
     return (struct text_request){ .ids = w->prompt, .n = w->n_prompt, .most = w->most, .sampling = w->sampling, .n_logprob = w->scored && w->n_logprob < 0 ? 0 : w->n_logprob, .prompt_probs = w->echo && w->n_logprob >= 0,
-                                  .priority = w->priority, .tenant = w->tenant, .adapter = w->adapter, .root = w->root, .share = w->share, .signals = w->signals, .adjust = changes ? adjust : NULL, .accept = changes ? accept : NULL,
+                                  .priority = w->priority, .tenant = w->tenant, .adapter = w->adapter, .place = w->place, .root = w->root, .share = w->share, .signals = w->signals, .adjust = changes ? adjust : NULL, .accept = changes ? accept : NULL,
                                   .prompt = prompt_token, .token = token, .done = done, .ctx = a };
 }
 

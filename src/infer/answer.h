@@ -45,7 +45,7 @@ struct answer_end {
 struct token_bias { int32_t id; float bias; };
 struct answer_wish {
     const int32_t *prompt; int n_prompt;     /* as of text_request; kept by the caller until end() */
-    int adapter;                             /* as of text_request; the root tells of it */
+    int adapter, place;                      /* as of text_request; the root tells of the adapter */
     int most, min;                           /* tokens at most; until `min` nothing ends the answer but a grammar */
     struct sampling sampling;
     double repetition;                       /* of tokens in prompt or answer, 0 or 1: off; Hugging Face's: l > 0 ? l / r : l * r */

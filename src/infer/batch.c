@@ -46,7 +46,8 @@ struct batch {
     struct text **of_row; int i_route;       /* of a mixture: whose rows of the step are, [step_tokens]; layers with experts that it has passed */
     struct sample_scratch *scratch;          /* a thread */
     float *work;                             /* [thread][V] */
-    const float *logits;                     /* of the group that is drawn from */
+    const float *logits;                     /* of the group that is drawn from; NULL: none of it is needed here */
+    struct engine_draw *draws;               /* of the group, [rows], where the engine draws; NULL: it does not */
     double alone;                        /* of the last step (pace_alone) */
     double now;                              /* when the step began, or its tokens were drawn */
     struct batch_counts mine;                /* copied to counts after each step */
@@ -106,11 +107,13 @@ static int check(const struct batch *b, const struct text_request *r, struct err
 }
 
 /* With the lock held. */
-static int check_queue(const struct batch *b, int tenant, struct err *err)
+static int check_queue(const struct batch *b, int tenant, int place, struct err *err)
 {
     const int waiting = b->n_live - b->sched.n_running, left = b->o.n_queue - waiting;
     if (b->closed)
         return ERR(err, STOPPED, "no more texts are taken on");
+    if (place != b->mine.place)
+        return ERR(err, IO, "the device that the text was for is lost");
     if (left <= 0)
         return ERR(err, BUSY, "%d texts are waiting already", waiting);
     int mine = tenant ? sched_waiting_of(&b->sched, tenant) : 0;
@@ -125,7 +128,7 @@ int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, st
     TRY(check(b, r, err));
     int rc = text_new(&t, r, engine_ctx(b->o.e), err);
     pthread_mutex_lock(&b->lock);
-    rc = rc ? rc : check_queue(b, r->tenant, err);
+    rc = rc ? rc : check_queue(b, r->tenant, r->place, err);
     if (!rc) {
         *id = t->s.id = ++b->next_id;
         t->s.next = b->inbox ? &b->inbox->s : NULL, b->inbox = t;
@@ -293,12 +296,22 @@ static void choose_parts(struct batch *b)
 
 /* ---- tokens ---- */
 
+/* Is nothing wanted of its logits but the token? */
+static bool only_token(const struct text *t) { return !t->r.adjust && t->r.n_logprob < 0 && !t->r.signals; }
+
+static int token_of(struct batch *b, const struct text *t, int i, const float *x, int i_thread)
+{
+    if (b->draws && engine_draws(b->o.e) && only_token(t))
+        return b->draws[t->first_row + i].id;
+    return engine_sample(b->o.e, x, b->sample_ids, &t->r.sampling, (uint64_t)(t->s.n_ids + i), b->scratch[i_thread]);
+}
+
 /* Draws the tokens of a text from its rows of logits: the second only if the first is what was guessed, and so on. */
 static void draw(struct batch *b, struct text *t, const float *logits, int i_thread)
 {
     const int n = 1 + t->n_draft;
     float *work = b->work + (ptrdiff_t)i_thread * b->V;
-    for (int i = 0; i < n; i++, logits += b->V) {
+    for (int i = 0; i < n; i++, logits = logits ? logits + b->V : NULL) {
         const float *x = logits;
         if (t->r.adjust) {
             memcpy(work, logits, (size_t)b->V * sizeof *work);
@@ -308,7 +321,7 @@ static void draw(struct batch *b, struct text *t, const float *logits, int i_thr
                 return;
             }
         }
-        const int id = sample_token(x, b->sample_ids, &t->r.sampling, (uint64_t)(t->s.n_ids + i), b->scratch[i_thread]);
+        const int id = token_of(b, t, i, x, i_thread);
         t->drawn[i] = id, t->n_drawn = i + 1;
         if (id < 0)
             return;
@@ -330,10 +343,10 @@ static void draw_one(void *ctx, int i, int i_thread)
     const struct draw_job *j = ctx;
     struct batch *b = j->b;
     struct text *t = b->in_step[j->first + i];
-    const float *logits = b->logits + (ptrdiff_t)t->first_row * b->V;
+    const float *logits = b->logits ? b->logits + (ptrdiff_t)t->first_row * b->V : NULL;
     if (t->n_drawn < 0) {
         draw(b, t, logits, i_thread);
-        logits += (ptrdiff_t)(1 + t->n_draft) * b->V;
+        logits = logits ? logits + (ptrdiff_t)(1 + t->n_draft) * b->V : NULL;
     }
     for (int k = 0; k < t->n_look; k++, logits += b->V, t->n_seen++)
         signals_add_prompt(t->r.signals, logits, b->V, t->ids[signals_prompt_row(t->r.n, t->n_kept, t->n_seen) + 1]);
@@ -341,12 +354,32 @@ static void draw_one(void *ctx, int i, int i_thread)
 
 static bool wants_token(const struct text *t) { return t->s.n_done + t->s.n_row == t->s.n_ids + t->n_draft && t->r.most > 0; }
 
+/* Tokens of texts of which nothing else is wanted are drawn on the device; for the others the logits come here. */
+static int draw_there(struct batch *b, int first, int end, int n, struct err *err)
+{
+    const bool draws = b->draws && engine_draws(b->o.e);
+    bool there = false, here = false;
+    for (int i = 0; i < n && draws; i++)
+        b->draws[i] = (struct engine_draw){ .sampling = { .top_p = 1 } };
+    for (int i = first; i < end; i++) {
+        const struct text *t = b->in_step[i];
+        const bool only = draws && only_token(t);
+        for (int k = 0; only && t->n_drawn < 0 && k <= t->n_draft; k++)
+            b->draws[t->first_row + k] = (struct engine_draw){ t->r.sampling, (uint64_t)(t->s.n_ids + k), -1 };
+        there |= only && t->n_drawn < 0, here |= !only && (t->n_drawn < 0 || t->n_look);
+    }
+    b->logits = NULL;
+    TRY(there ? engine_draw(b->o.e, 0, n, b->draws, err) : 0);
+    return here ? engine_logits(b->o.e, &b->logits, err) : 0;
+}
+
 /* Parts first .. end - 1 have n rows of logits together. */
 static int draw_group(struct batch *b, int first, int end, int n, struct err *err)
 {
     if (!n)
         return 0;
-    TRY(engine_head(b->o.e, b->row, n, &b->logits, err));
+    TRY(engine_head_rows(b->o.e, b->row, n, err));
+    TRY(draw_there(b, first, end, n, err));
     struct draw_job j = { b, first };
     pool_for(b->o.pool, end - first, draw_one, &j);
     return 0;
@@ -567,6 +600,21 @@ static void fail_all(struct batch *b, const struct err *err)
         finish(b, b->in_step[i], TEXT_FAILED, err);
 }
 
+/* The engine's device is gone, and with it what all pages hold.  Texts that wait were promised its bits. */
+static void lose(struct batch *b, const struct err *err)
+{
+    pthread_mutex_lock(&b->lock);
+    b->mine.place = 1;
+    pthread_mutex_unlock(&b->lock);
+    take_inbox(b);                               /* nobody adds to it any more */
+    while (b->sched.first)
+        finish(b, text_of(b->sched.first), TEXT_FAILED, err);
+    while (b->sched.n_running)
+        finish(b, text_of(b->sched.running[0]), TEXT_FAILED, err);
+    pages_forget(b->pages);
+    b->sched.pace = (struct pace){ .others = b->sched.pace.others, .loading = b->sched.pace.loading };
+}
+
 static struct batch_step load_of(const struct batch *b)
 {
     struct batch_step s = { 0 };
@@ -600,6 +648,7 @@ int batch_step(struct batch *b)
         int rc = engine_run(b->o.e, b->part, b->n_part, &err);
         rc = rc ? rc : show_prompts(b, &err);
         rc = rc ? rc : draw_tokens(b, &err);
+        rc = rc ? rc : engine_wait(b->o.e, &err);
         b->now = clock_wall();
         const double t = b->now - start;
         s.seconds = t;
@@ -609,7 +658,9 @@ int batch_step(struct batch *b)
             b->o.watch->step(b->o.watch->ctx, s.n + s.n_prompt, b->now);
         if (b->o.timed)
             b->o.timed(b->o.timed_ctx, &s);
-        if (rc)
+        if (rc && engine_lost(b->o.e))
+            lose(b, &err);
+        else if (rc)
             fail_all(b, &err);
         for (int i = 0; !rc && i < b->n_part; i++)
             deliver(b, b->in_step[i]);
@@ -652,9 +703,10 @@ static int set_up(struct batch *b, const struct batch_opts *o, struct err *err)
     b->in_step = mem_alloc_array(n_slot, sizeof *b->in_step);
     b->part = mem_alloc_array(n_slot, sizeof *b->part);
     b->row = mem_alloc_array((size_t)engine_n_logits(o->e), sizeof *b->row);
+    b->draws = engine_draws(o->e) ? mem_alloc_array((size_t)engine_n_logits(o->e), sizeof *b->draws) : NULL;
     b->scratch = mem_alloc_array(n_thread, sizeof *b->scratch);
     b->work = mem_alloc_array(n_thread * V, sizeof *b->work);
-    if (!b->in_step || !b->part || !b->row || !b->scratch || !b->work)
+    if (!b->in_step || !b->part || !b->row || (engine_draws(o->e) && !b->draws) || !b->scratch || !b->work)
         return ERR(err, NOMEM, "no memory for %d texts", engine_n_slot(o->e));
     for (size_t i = 0; i < n_thread; i++) {
         b->scratch[i] = (struct sample_scratch){ mem_alloc_array(V, 2 * sizeof *b->scratch->id), mem_alloc_array(V, sizeof *b->scratch->p) };
@@ -708,6 +760,7 @@ void batch_free(struct batch *b)
     mem_free(b->in_step);
     mem_free(b->part);
     mem_free(b->row);
+    mem_free(b->draws);
     mem_free(b->scratch);
     mem_free(b->work);
     pthread_cond_destroy(&b->wake);

@@ -11,6 +11,9 @@
  * later the last admitted one of the lowest priority is put aside, its pages are given back, and it goes on when there is room,
  * mostly from what the cache still knows.
  *
+ * Where an engine's device is lost (engine_lost) all texts that were submitted fail, and the cache knows nothing any more: what another place computes has
+ * other bits.  From then on texts have to be meant for place 1; the engine is moved by whoever makes the steps (engine_leave_device), between two of them.
+ *
  * Threads: batch_submit, batch_cancel and batch_counts by any; all else by one, which makes the steps and calls the hooks of texts. */
 #ifndef INFER_BATCH_H
 #define INFER_BATCH_H
@@ -73,6 +76,7 @@ struct text_request {
     int priority;                        /* lower goes first */
     int tenant;                          /* whose it is, for turns among those of the same priority; 0: nobody's, who may fill the queue */
     int adapter;                         /* of the engine's, from 1 on; 0: none.  The root must tell of it */
+    int place;                           /* batch_counts.place, as it was when what is said of the text was decided */
     struct block_key root;               /* pages.h */
     bool share;                          /* use what the cache knows, and leave there what is computed */
     /* Called by the thread of the steps; adjust and accept by any thread, one at a time for each text.  NULL: not wanted. */
@@ -86,7 +90,7 @@ struct text_request {
     void *ctx;
 };
 /* *id names the text until its done().  ERR_BUSY: the queue is full, or as full of the tenant's texts as it may be.  ERR_RANGE: it is longer than the engine has positions, or than all
- * pages have; ERR_STOPPED: batch_close() was called.  Hooks may be called before it returns. */
+ * pages have; ERR_STOPPED: batch_close() was called; ERR_IO: the device that it was meant for was lost.  Hooks may be called before it returns. */
 int batch_submit(struct batch *b, const struct text_request *r, uint64_t *id, struct err *err);
 void batch_cancel(struct batch *b, uint64_t id);          /* done() comes with TEXT_CANCELLED, unless it was done already; id 0: all texts */
 
@@ -100,7 +104,7 @@ double batch_alone(const struct batch *b);               /* after a step: what i
 void batch_close(struct batch *b);                        /* nothing more is taken on; any thread */
 
 struct batch_counts {
-    int n_running, n_waiting;
+    int n_running, n_waiting, place;                      /* place 0: where the engine was opened; 1: where it went when that device was lost */
     uint64_t n_step, n_row, n_prompt, n_token, n_put_aside, n_drafted, n_accepted;      /* rows computed; tokens of prompts taken on, made */
     double step_s;                                        /* seconds of all steps */
     struct pages_count pages;

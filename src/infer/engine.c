@@ -1,6 +1,7 @@
 #include "infer/engine.h"
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 #include "base/mem.h"
 #include "cpu/kernels.h"
@@ -15,8 +16,12 @@ struct engine {
     int n_adapter; bool adapted;
     int32_t *seq_start, *pos0, *adapter;   /* [n_slot + 1], [n_slot], [n_slot]: of a step */
     int32_t *row; struct engine_part *part;      /* [n_slot]: of engine_step */
+    struct device_draw *draw;                    /* [n_logits]: of engine_draw, where there is a device */
+    int n_head;                                  /* rows of the last head */
     int32_t *target_row, *target_first;          /* [n_logits], [n_logits + 1]: rows of engine_targets, and the first target of each */
     int32_t *page; int page_stride;              /* [n_slot][page_stride]: pages of the sequences of a step */
+    atomic_size_t weight_bytes;
+    char *path; bool stranded;                   /* of the files; it has neither its device nor room here */
 };
 
 static int choose_sizes(struct engine *e, const struct engine_opts *o, struct err *err)
@@ -33,7 +38,8 @@ static int choose_sizes(struct engine *e, const struct engine_opts *o, struct er
     e->page_stride = (e->l.ctx + KV_TOKENS - 1) / KV_TOKENS;
     e->page = mem_alloc_array((size_t)e->n_slot * (size_t)e->page_stride, sizeof *e->page);
     e->target_row = mem_alloc_array(2 * (size_t)e->n_logits + 1, sizeof *e->target_row);
-    if (!e->seq_start || !e->part || !e->page || !e->target_row)
+    e->draw = e->l.device ? mem_alloc_array((size_t)e->n_logits, sizeof *e->draw) : NULL;
+    if (!e->seq_start || !e->part || !e->page || !e->target_row || (e->l.device && !e->draw))
         return ERR(err, NOMEM, "no memory for %d sequences", e->n_slot);
     e->pos0 = e->seq_start + e->n_slot + 1, e->row = e->pos0 + e->n_slot, e->adapter = e->row + e->n_slot;
     e->target_first = e->target_row + e->n_logits;
@@ -49,6 +55,14 @@ static bool all_f32(const struct loaded *l)
     return true;
 }
 
+static struct decoder_opts decoder_of(const struct engine *e)
+{
+    static const enum dtype cache[] = { [ENGINE_KV_F32] = DT_F32, [ENGINE_KV_BF16] = DT_BF16, [ENGINE_KV_INT8] = DT_I8 };
+    return (struct decoder_opts){ .use = DECODER_GENERATE, .types = e->l.types, .cache = cache[e->kv], .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
+}
+static int rows_of(const struct engine *e) { return e->n_slot > e->n_logits ? e->n_slot : e->n_logits; }
+static void planned(struct engine *e) { atomic_store(&e->weight_bytes, e->l.device ? e->l.device->weight_bytes : e->l.d.g->plan.bytes[TENSOR_PACKED]); }
+
 /* Opens the files and decides where every byte lies. */
 static int open_and_plan(struct engine *e, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
@@ -58,10 +72,13 @@ static int open_and_plan(struct engine *e, const char *path, const struct engine
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
     TRY(choose_sizes(e, o, err));
-    static const enum dtype cache[] = { [ENGINE_KV_F32] = DT_F32, [ENGINE_KV_BF16] = DT_BF16, [ENGINE_KV_INT8] = DT_I8 };
     e->kv = o->kv != ENGINE_KV_AUTO ? o->kv : all_f32(&e->l) ? ENGINE_KV_F32 : ENGINE_KV_BF16;
-    const struct decoder_opts d = { .use = DECODER_GENERATE, .types = e->l.types, .cache = cache[e->kv], .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
-    return loaded_plan(&e->l, &d, e->step_tokens, e->n_slot > e->n_logits ? e->n_slot : e->n_logits, n_thread, err);
+    if (!(e->path = mem_strdup(path)))
+        return ERR(err, NOMEM, "no memory for a path");
+    const struct decoder_opts d = decoder_of(e);
+    TRY(loaded_plan(&e->l, &d, e->step_tokens, rows_of(e), n_thread, err));
+    planned(e);
+    return 0;
 }
 
 int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
@@ -69,12 +86,14 @@ int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct e
     *out = (struct engine_sizes){ 0 };
     struct engine *e = mem_alloc_array(1, sizeof *e);
     struct engine_opts without = *o;
-    without.no_tok = true, without.tok = NULL, without.device = NULL;
+    without.no_tok = true, without.tok = NULL;
     if (!e)
         return ERR(err, NOMEM, "no memory for %s", path);
+    e->l.device = o->device;
     const int rc = open_and_plan(e, path, &without, n_thread, err);
     if (!rc)
-        *out = (struct engine_sizes){ e->l.d.g->plan.total, e->l.d.g->plan.bytes[TENSOR_PACKED], e->l.d.g->plan.bytes[TENSOR_CACHE] };
+        *out = (struct engine_sizes){ e->l.d.g->plan.total, engine_weight_bytes(e), e->l.d.g->plan.bytes[TENSOR_CACHE], o->device ? o->device->bytes : 0 };
+    e->l.device = NULL;
     engine_free(e);
     return rc;
 }
@@ -101,6 +120,10 @@ int engine_new(struct engine **out, const char *path, const struct engine_opts *
     int rc = open_and_plan(e, path, o, pool_n_thread(pool), err);
     if (!rc)
         rc = loaded_fill(&e->l, path, pool, err);
+    if (!rc && e->l.device && e->l.device->draw) {
+        const struct sample_ids ids = sample_ids(e->l.tok, e->l.model.config.vocab_size);
+        rc = e->l.device->draw_from(e->l.device, ids.n, ids.gap, ids.n_gap, err);
+    }
     if (rc < 0)
         engine_free(e);
     else
@@ -117,6 +140,8 @@ void engine_free(struct engine *e)
     mem_free(e->part);
     mem_free(e->page);
     mem_free(e->target_row);
+    mem_free(e->draw);
+    mem_free(e->path);
     mem_free(e);
 }
 
@@ -155,11 +180,32 @@ int engine_encode(const struct engine *e, const char *text, size_t n, unsigned f
 
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx)
 {
-    e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
+    if (e->l.d.g)
+        e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
 }
-size_t engine_device_bytes(const struct engine *e) { return e->l.device ? e->l.device->bytes : 0; }
+const struct graph_device *engine_device(const struct engine *e) { return e->l.device; }
+bool engine_lost(const struct engine *e) { return e->stranded || (e->l.device && e->l.d.g->rc); }
+
+int engine_leave_device(struct engine *e, struct err *err)
+{
+    const struct decoder_opts d = decoder_of(e);
+    e->stranded = true;
+    TRY(loaded_leave_device(&e->l, e->path, &d, e->step_tokens, rows_of(e), err));
+    e->stranded = false;
+    planned(e);
+    return 0;
+}
+
+int engine_wait(struct engine *e, struct err *err)
+{
+    struct graph *g = e->l.d.g;
+    if (g->device && !g->rc)
+        g->rc = g->device->wait(g->device, &g->failed);
+    return graph_failed(g, err);
+}
+
 size_t engine_bytes(const struct engine *e) { return e->l.d.g->plan.total; }
-size_t engine_weight_bytes(const struct engine *e) { return e->l.d.g->plan.bytes[TENSOR_PACKED] * (size_t)(e->l.device ? e->l.device->n_part : 1); }
+size_t engine_weight_bytes(const struct engine *e) { return atomic_load(&e->weight_bytes); }
 int engine_ctx(const struct engine *e) { return e->l.ctx; }
 
 int engine_step_tokens(const struct engine *e) { return e->step_tokens; }
@@ -183,6 +229,8 @@ size_t engine_page_bytes(const struct engine *e)
 void engine_copy_page(struct engine *e, int from, int to)
 {
     struct graph *g = e->l.d.g;
+    if (e->stranded)
+        return;
     if (g->device) {
         g->rc = g->rc ? g->rc : g->device->copy_page(g->device, g, from, to, &g->failed);
         return;
@@ -218,6 +266,8 @@ static int check(const struct engine *e, const struct engine_part *p, struct err
 
 int engine_run(struct engine *e, const struct engine_part *part, int n_part, struct err *err)
 {
+    if (e->stranded)
+        return ERR(err, IO, "%s has lost its device, and there is no room for it here", e->path);
     if (n_part < 1 || n_part > e->n_slot)
         return ERR(err, RANGE, "%d sequences, expected 1 to %d", n_part, e->n_slot);
     int64_t rows = 0;
@@ -258,19 +308,57 @@ static int run_rows(struct engine *e, enum pass pass, const int32_t *row, int n,
         last[i] = row[i];
     }
     graph_run(e->l.d.g, pass, &(struct step){ .S = n });
-    return graph_fetch(e->l.d.g, pass == PASS_HEAD ? e->l.d.logits : e->l.d.hidden, n, err);
+    return graph_failed(e->l.d.g, err);
+}
+
+int engine_head_rows(struct engine *e, const int32_t *row, int n, struct err *err)
+{
+    TRY(run_rows(e, PASS_HEAD, row, n, err));
+    e->n_head = n;
+    return 0;
+}
+
+int engine_logits(struct engine *e, const float **logits, struct err *err)
+{
+    TRY(graph_fetch(e->l.d.g, e->l.d.logits, e->n_head, err));
+    *logits = e->l.d.g->tensor[e->l.d.logits].data;
+    return 0;
 }
 
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err)
 {
-    TRY(run_rows(e, PASS_HEAD, row, n, err));
-    *logits = e->l.d.g->tensor[e->l.d.logits].data;
-    return 0;
+    TRY(engine_head_rows(e, row, n, err));
+    return engine_logits(e, logits, err);
+}
+
+bool engine_draws(const struct engine *e) { return e->l.device && e->l.device->draw; }
+
+int engine_draw(struct engine *e, int first, int n, struct engine_draw *draw, struct err *err)
+{
+    struct graph *g = e->l.d.g;
+    int32_t *id = e->target_row;                     /* of engine_targets(), which does not draw */
+    if (first < 0 || n < 1 || first > e->n_head - n)
+        return ERR(err, RANGE, "tokens of rows %d to %d, expected 0 to %d", first, first + n - 1, e->n_head - 1);
+    TRY(graph_failed(g, err));
+    for (int i = 0; i < n; i++) {
+        const struct sampling *s = &draw[i].sampling;
+        e->draw[i] = (struct device_draw){ s->temperature, s->top_k, s->top_p, s->min_p, s->seed, draw[i].position };
+    }
+    g->rc = g->device->draw(g->device, g, first, n, e->draw, id, &g->failed);
+    for (int i = 0; i < n && !g->rc; i++)
+        draw[i].id = id[i];
+    return graph_failed(g, err);
+}
+
+int engine_sample(const struct engine *e, const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
+{
+    return (e->l.device ? sample_token_exact : sample_token)(logits, ids, s, position, scratch);
 }
 
 int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hidden, struct err *err)
 {
     TRY(run_rows(e, PASS_HIDDEN, row, n, err));
+    TRY(graph_fetch(e->l.d.g, e->l.d.hidden, n, err));
     *hidden = e->l.d.g->tensor[e->l.d.hidden].data;
     return 0;
 }
@@ -384,7 +472,8 @@ int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, 
         const int part = n - at < e->step_tokens ? n - at : e->step_tokens;
         TRY(engine_run(e, &(struct engine_part){ slot, pos + at, part, ids + at, NULL, 0 }, 1, err));
     }
-    return engine_head(e, &(int32_t){ e->n_row - 1 }, 1, logits, err);
+    const int32_t last = e->n_row - 1;
+    return logits ? engine_head(e, &last, 1, logits, err) : engine_head_rows(e, &last, 1, err);
 }
 
 int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos, const int32_t *ids, const float **logits, struct err *err)

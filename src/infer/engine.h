@@ -8,6 +8,7 @@
 #include "model/config.h"
 #include "model/model.h"
 #include "model/tok.h"
+#include "infer/sample.h"
 #include "model/weights_pack.h"
 #include "base/pool.h"
 #include "nn/graph.h"
@@ -31,7 +32,7 @@ struct engine_opts {
     const char *const *adapter;  /* folders of adapters (model/adapter.h) that parts of a step may have */
     int n_adapter;
     bool adapted;                /* every part has the first of them */
-    struct graph_device *device; /* where the model runs (nn/device.h); it is the engine's from then on, whatever happens.  NULL: here */
+    struct graph_device *device; /* where the model runs (nn/device.h); it is engine_new()'s from then on, whatever happens.  NULL: here */
 };
 
 /* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
@@ -49,13 +50,19 @@ const struct model *engine_model(const struct engine *e);
 int engine_encode(const struct engine *e, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err);
 /* fn is called after each operation of each step (graph.h); NULL: nobody. */
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx);
-/* The private memory that engine_new would take with these options and n_thread threads: the same plan, no weight read. */
-int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
-/* And what of it is weights in panels, and keys and values; the rest is for steps. */
-struct engine_sizes { size_t total, weights, cache; };
+/* What engine_new would take with these options and n_thread threads, by the same plan; no weight is read.  total: private memory of the host.  device: of
+ * o->device, which remains the caller's; 0: there is none.  Weights in panels, and keys and values, are of the device where there is one; the rest is for steps. */
+struct engine_sizes { size_t total, weights, cache, device; };
+int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err);      /* total alone */
 int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
-size_t engine_device_bytes(const struct engine *e);  /* of the device's memory; 0: it has none */
+/* Where it runs; NULL: here. */
+const struct graph_device *engine_device(const struct engine *e);
+/* Has the device failed?  Whatever is asked of the engine then fails, until it has left it. */
+bool engine_lost(const struct engine *e);
+/* The same model with the same sizes on the host.  All sequences are forgotten.  Between two steps; engine_weight_bytes() and what follows from the files may be
+ * asked by other threads meanwhile.  ERR_NOMEM: there is no room; after a failure the engine can do nothing more, and engine_lost() stays. */
+int engine_leave_device(struct engine *e, struct err *err);
 size_t engine_weight_bytes(const struct engine *e);  /* of the weights in panels */
 int engine_ctx(const struct engine *e);
 int engine_step_tokens(const struct engine *e);
@@ -80,9 +87,21 @@ struct engine_part {
 int engine_run(struct engine *e, const struct engine_part *part, int n_part, struct err *err);
 /* Of an engine with n_page: what page `from` holds stands in page `to`, too. */
 void engine_copy_page(struct engine *e, int from, int to);
+/* Until what was run is done: a device is given its work, and is not waited for where no logits are asked for.  Or what failed in it. */
+int engine_wait(struct engine *e, struct err *err);
 /* Logits of n <= n_logits rows of the last engine_run: *logits is [n, vocab_size], valid until the next call.  May be called
  * again for other rows. */
 int engine_head(struct engine *e, const int32_t *row, int n, const float **logits, struct err *err);
+/* The same in two parts: the rows are computed; the logits of the last such call are brought here. */
+int engine_head_rows(struct engine *e, const int32_t *row, int n, struct err *err);
+int engine_logits(struct engine *e, const float **logits, struct err *err);
+/* Can tokens be drawn where the logits are, on a device?  Then only ids come here. */
+bool engine_draws(const struct engine *e);
+/* Draws from row first + i of the last engine_head_rows() draw[i].id: -1 as sample_token(). */
+struct engine_draw { struct sampling sampling; uint64_t position; int32_t id; };
+int engine_draw(struct engine *e, int first, int n, struct engine_draw *draw, struct err *err);
+/* A token from a row of logits that is here, by the rule of the place where they were computed, so that it does not matter where it is drawn. */
+int engine_sample(const struct engine *e, const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
 /* The same of the last layer's output after the last norm, of which embeddings are made: [n, d_model]. */
 int engine_hidden(struct engine *e, const int32_t *row, int n, const float **hidden, struct err *err);
 
@@ -101,7 +120,7 @@ void engine_price(const struct engine *e, int T, int S, int n_logits, double key
 /* ---- the two usual steps ---- */
 
 /* Feeds n tokens of slot's sequence from position pos on, in pieces of step_tokens; *logits is [vocab_size] of the last one,
- * valid until the next call. */
+ * valid until the next call.  logits NULL: they stay where they are, as of engine_head_rows(). */
 int engine_feed(struct engine *e, int slot, int pos, const int32_t *ids, int n, const float **logits, struct err *err);
 /* One token for each of n <= n_logits sequences at once (decode): logits row i at *logits + i * vocab_size. */
 int engine_step(struct engine *e, int n, const int32_t *slot, const int32_t *pos, const int32_t *ids, const float **logits, struct err *err);

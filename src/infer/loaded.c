@@ -107,6 +107,20 @@ int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct er
     return 0;
 }
 
+int loaded_leave_device(struct loaded *l, const char *path, const struct decoder_opts *d, int T, int S, struct err *err)
+{
+    const struct graph *g = l->d.g;
+    struct pool *pool = g->pool;
+    void (*const watch)(void *, const struct graph *, const struct node *, const struct step *) = g->watch;
+    void *const watch_ctx = g->watch_ctx;
+    decoder_release(&l->d);
+    l->device->free(l->device);
+    l->device = NULL;
+    TRY(loaded_plan(l, d, T, S, pool_n_thread(pool), err));
+    l->d.g->watch = watch, l->d.g->watch_ctx = watch_ctx;
+    return loaded_fill(l, path, pool, err);
+}
+
 int loaded_encode(const struct config *c, const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err)
 {
     const int eot = c->family == FAMILY_LATHE_GPT ? tok_eot(t) : -1;

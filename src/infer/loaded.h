@@ -32,6 +32,8 @@ struct loaded {
 int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o, struct err *err);
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err);
 int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct err *err);
+/* The device is left for the host: the graph is planned and filled anew.  After a failure only loaded_release() may follow. */
+int loaded_leave_device(struct loaded *l, const char *path, const struct decoder_opts *d, int T, int S, struct err *err);
 void loaded_release(struct loaded *l);
 /* As engine_encode, of a model whose weights need not be there. */
 int loaded_encode(const struct config *c, const struct tok *t, const char *text, size_t n, unsigned flags, struct tok_ids *ids, struct err *err);

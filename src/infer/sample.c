@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "base/rng.h"
+#include "cpu/draw.h"
 #include "cpu/kernels.h"
 
 #define COLD 1e-6                /* below, the largest logit, as at 0 */
@@ -64,22 +65,13 @@ static void sift(const float *x, int32_t *heap, int n, int i)
     }
 }
 
-/* The larger x, the smaller; -0 and 0 are one. */
-static uint32_t rank_of(float x)
-{
-    const float f = x + 0.0f;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return bits >> 31 ? bits : ~bits & 0x7fffffff;
-}
-
 /* Sorts ascending ids as before() has it: stably, digit by digit, from id to other and back.  Gives whichever it ends in. */
 static int32_t *sort_ids(const float *x, int32_t *id, int32_t *other, int n)
 {
     int32_t start[3][1 << DIGIT] = { 0 };
     for (int i = 0; i < n; i++)
         for (int d = 0; d < 3; d++)
-            start[d][rank_of(x[id[i]]) >> d * DIGIT & ((1 << DIGIT) - 1)]++;
+            start[d][draw_rank(x[id[i]]) >> d * DIGIT & ((1 << DIGIT) - 1)]++;
     for (int d = 0; d < 3; d++) {
         int32_t at = 0;
         for (int k = 0; k < 1 << DIGIT; k++) {
@@ -87,7 +79,7 @@ static int32_t *sort_ids(const float *x, int32_t *id, int32_t *other, int n)
             start[d][k] = at, at += count;
         }
         for (int i = 0; i < n; i++)
-            other[start[d][rank_of(x[id[i]]) >> d * DIGIT & ((1 << DIGIT) - 1)]++] = id[i];
+            other[start[d][draw_rank(x[id[i]]) >> d * DIGIT & ((1 << DIGIT) - 1)]++] = id[i];
         int32_t *const swap = id;
         id = other, other = swap;
     }
@@ -193,4 +185,42 @@ int sample_token(const float *logits, struct sample_ids ids, const struct sampli
         if ((at -= weight(&w, ranked(&o, i))) < 0)
             return ranked(&o, i);
     return ranked(&o, kept - 1);
+}
+
+/* ---- the same, in whole numbers ---- */
+
+#define NOTHING 31.              /* temperatures below the largest: less than 2^-44 of it */
+
+struct exact { const float *x; double max, inverse; };
+static uint64_t exact_weight(const struct exact *w, int32_t id) { return draw_weight(((double)w->x[id] - w->max) * w->inverse); }
+static uint64_t clamped(uint64_t goal, uint64_t all) { return goal < 1 ? 1 : goal > all ? all : goal; }
+
+/* The place, of the first n, at which the sum of weights reaches the goal; *sum: what it is there. */
+static int exact_place(const struct exact *w, struct order *o, int n, uint64_t goal, uint64_t *sum)
+{
+    int i = 0;
+    for (*sum = exact_weight(w, ranked(o, 0)); *sum < goal && i + 1 < n;)
+        *sum += exact_weight(w, ranked(o, ++i));
+    return i;
+}
+
+int sample_token_exact(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch)
+{
+    const int best = argmax(logits, ids);
+    if (best < 0 || s->temperature < COLD || s->top_k == 1)
+        return best;
+    const struct exact w = { logits, (double)logits[best], 1 / s->temperature };
+    const double width = s->min_p > 0 ? fmin(-s->temperature * log(s->min_p), NOTHING * s->temperature) : NOTHING * s->temperature;
+    const int n = list_ids(ids, logits, w.max - width, scratch.id), limit = s->top_k > 0 && s->top_k < n ? s->top_k : n;
+    struct order o = order_of(logits, scratch.id, scratch.id + ids.n, n, limit);
+    uint64_t all = 0, sum;
+    for (int i = 0; i < limit; i++)
+        all += exact_weight(&w, limit < n || o.sorted ? ranked(&o, i) : o.id[i]);
+    int kept = limit;
+    if (s->top_p < 1) {
+        const uint64_t p = s->top_p <= 0 ? 0 : (uint64_t)ceil(ldexp(s->top_p, 53));
+        kept = 1 + exact_place(&w, &o, limit, clamped(draw_share(p, all, 1), all), &all);
+    }
+    const uint64_t u = (uint64_t)ldexp(rng_uniform(rng_key(s->seed, "sample"), position), 53);
+    return ranked(&o, exact_place(&w, &o, kept, clamped(draw_share(u, all, 0) + 1, all), &sum));
 }

@@ -18,5 +18,9 @@ struct sampling { double temperature; int top_k; double top_p, min_p; uint64_t s
  * generate, too.  Among equal logits the lower id comes first.  -1 when a logit is NaN, or there is no id. */
 struct sample_scratch { int32_t *id; float *p; };
 int sample_token(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
+/* The same draw as devices make it (gpu/kern/sample.c), to the bit: probabilities are whole numbers (cpu/draw.h).  What a model says that runs on a device is
+ * drawn by this rule, there or here, so that a text does not depend on where its tokens were drawn.  It differs from sample_token() where the
+ * drawn number lies within some 1e-7 of the border of two ids. */
+int sample_token_exact(const float *logits, struct sample_ids ids, const struct sampling *s, uint64_t position, struct sample_scratch scratch);
 
 #endif

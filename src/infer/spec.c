@@ -26,7 +26,8 @@ struct spec {
     int32_t *text;                           /* [ctx + 1] */
     int n_text, n_cached;                    /* tokens of the text; of these in the cache */
     /* the last step: logits of n_row rows, those from `row` on not used yet; draft[i] is what row i should give */
-    const float *logits;
+    const float *logits;                     /* NULL: they are on a device, which draws */
+    struct engine_draw draws[SPEC_N_LOGITS]; int n_draws;        /* what it drew, when the step was made */
     int row, n_row, n_draft, kind;
     int32_t draft[SPEC_MAX];
     /* what was measured */
@@ -176,6 +177,37 @@ static int make_draft(struct spec *s, const struct sampling *sampling, int most,
 
 /* ---- steps ---- */
 
+/* On the device: of rows row .. row + n - 1 of the last head. */
+static int draw_rows(struct spec *s, const struct sampling *sampling, int n, struct err *err)
+{
+    for (int i = 0; i < n; i++)
+        s->draws[i] = (struct engine_draw){ *sampling, (uint64_t)(s->n_text + i), -1 };
+    TRY(engine_draw(s->e, 0, n, s->draws, err));
+    s->n_draws = n;
+    return 0;
+}
+
+static bool same_sampling(const struct sampling *a, const struct sampling *b)
+{
+    return a->temperature == b->temperature && a->top_k == b->top_k && a->top_p == b->top_p && a->min_p == b->min_p && a->seed == b->seed;
+}
+
+/* The token of the row: as it was drawn, unless that was with other settings, or before any were known. */
+static int token_of(struct spec *s, const struct sampling *sampling, int32_t *id, struct err *err)
+{
+    if (s->logits) {
+        *id = engine_sample(s->e, s->logits + (size_t)s->row * (size_t)engine_config(s->e)->vocab_size, s->ids, sampling, (uint64_t)s->n_text, s->scratch);
+        return 0;
+    }
+    struct engine_draw *d = &s->draws[s->row];
+    if (s->row >= s->n_draws || !same_sampling(&d->sampling, sampling)) {
+        *d = (struct engine_draw){ *sampling, (uint64_t)s->n_text, -1 };
+        TRY(engine_draw(s->e, s->row, 1, d, err));
+    }
+    *id = d->id;
+    return 0;
+}
+
 /* Runs the last token of the text, and with it a draft of what comes next. */
 static int step(struct spec *s, const struct sampling *sampling, int most, struct err *err)
 {
@@ -188,7 +220,9 @@ static int step(struct spec *s, const struct sampling *sampling, int most, struc
         row[i] = i;
     const double start = clock_wall();
     TRY(engine_run(s->e, &(struct engine_part){ 0, s->n_text - 1, n + 1, ids, NULL, 0 }, 1, err));
-    TRY(engine_head(s->e, row, n + 1, &s->logits, err));
+    TRY(engine_head_rows(s->e, row, n + 1, err));
+    s->logits = NULL, s->n_draws = 0;
+    TRY(engine_draws(s->e) ? draw_rows(s, sampling, n + 1, err) : engine_logits(s->e, &s->logits, err));
     const double t = clock_wall() - start;
     mean_add(&s->step_s[n + 1], t);
     s->time_s = s->time_s * (1 - 1 / MEMORY) + t;
@@ -222,8 +256,7 @@ int spec_next(struct spec *s, const struct sampling *sampling, int most, int32_t
         return ERR(err, RANGE, "a token after position %d, but there are %d positions", s->n_text - 1, engine_ctx(s->e));
     if (!s->n_row)
         TRY(step(s, sampling, most, err));
-    const float *logits = s->logits + (size_t)s->row * (size_t)engine_config(s->e)->vocab_size;
-    *id = sample_token(logits, s->ids, sampling, (uint64_t)s->n_text, s->scratch);
+    TRY(token_of(s, sampling, id, err));
     if (*id < 0)
         return ERR(err, NUMERIC, "the model gave values that are not numbers at position %d", s->n_text);
     s->text[s->n_text++] = *id;
@@ -247,7 +280,8 @@ int spec_feed(struct spec *s, const int32_t *ids, int n, struct err *err)
     if (n > engine_ctx(s->e) - s->n_text)
         return ERR(err, RANGE, "%d tokens from position %d on, but there are %d positions", n, s->n_text, engine_ctx(s->e));
     s->n_row = 0;
-    TRY(engine_feed(s->e, 0, s->n_text, ids, n, &s->logits, err));
+    s->logits = NULL, s->n_draws = 0;
+    TRY(engine_feed(s->e, 0, s->n_text, ids, n, engine_draws(s->e) ? NULL : &s->logits, err));
     memcpy(s->text + s->n_text, ids, (size_t)n * sizeof *ids);
     s->n_text = s->n_cached = s->n_text + n;
     s->row = s->n_draft = 0, s->n_row = 1;

@@ -37,6 +37,17 @@ void arms_remove(struct arms *a, struct arm *r)
     mem_free(r);
 }
 
+static bool more_memory(void *ctx, size_t bytes)
+{
+    struct arms_memory *m = ctx;
+    const size_t taken = atomic_fetch_add(&m->taken, bytes);
+    if (taken + bytes <= m->all)
+        return true;
+    atomic_fetch_sub(&m->taken, bytes);
+    return false;
+}
+static void less_memory(void *ctx, size_t bytes) { atomic_fetch_sub(&((struct arms_memory *)ctx)->taken, bytes); }
+
 struct served_model_opts arms_model_opts(const struct arms *a, const struct arms_version *v)
 {
     struct served_model_opts o = a->o;
@@ -46,6 +57,7 @@ struct served_model_opts arms_model_opts(const struct arms *a, const struct arms
         o.path = v->path, o.number = v->number, o.version_root = v->root, o.may_load = a->source.may_load;
     if (!o.share || o.share > left)
         o.share = left;
+    o.more_memory = more_memory, o.less_memory = less_memory, o.ctx_of_memory = a->memory;
     return o;
 }
 

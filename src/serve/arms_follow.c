@@ -122,7 +122,7 @@ static void begin_warming(struct arms *a, struct arm *r)
     const int room = served_model_ctx(s) - WARM_MOST, n = room < 1 ? 1 : room < WARM_PROMPT ? room : WARM_PROMPT;
     for (int i = 0; i < n; i++)
         ids[i] = i % served_model_config(s)->vocab_size;
-    const struct text_request q = { .ids = ids, .n = n, .most = WARM_MOST, .n_logprob = -1, .token = go_on, .done = warmed, .ctx = r };
+    const struct text_request q = { .ids = ids, .n = n, .most = WARM_MOST, .n_logprob = -1, .place = served_model_as(s, 0).place, .token = go_on, .done = warmed, .ctx = r };
     if (batch_submit(s->batch, &q, &id, &err) < 0)
         atomic_store(&r->warm, true);
 }
@@ -200,9 +200,9 @@ static bool make_room(struct arms *a, struct arm *r)
 
 static size_t put_sizes(char *at, size_t n, const char *what, const struct arm *r)
 {
-    char all[32], weights[32], cache[32], steps[32];
+    char all[32], weights[32], cache[32], steps[32], device[32];
     const struct engine_sizes *s = &r->sizes;
-    const int used = s->total ? snprintf(at, n, "%s %s (weights %s, keys and values %s, steps %s)", what, fmt_bytes(all, (double)s->total), fmt_bytes(weights, (double)s->weights),
+    const int used = s->device ? snprintf(at, n, "%s %s here and %s of its device's memory", what, fmt_bytes(all, (double)s->total), fmt_bytes(device, (double)s->device)) : s->total ? snprintf(at, n, "%s %s (weights %s, keys and values %s, steps %s)", what, fmt_bytes(all, (double)s->total), fmt_bytes(weights, (double)s->weights),
                                          fmt_bytes(cache, (double)s->cache), fmt_bytes(steps, (double)(s->total - s->weights - s->cache)))
                               : snprintf(at, n, "%s %s", what, fmt_bytes(all, (double)r->bytes));
     return used < 0 ? 0 : (size_t)used < n ? (size_t)used : n - 1;

@@ -271,7 +271,7 @@ static int submit(struct embedding *x, struct err *err)
     struct lane *l = &x->lane[x->next % x->n_lane];
     const struct tok_ids *ids = &x->w.input[x->next];
     const bool last_only = x->s->pooling == POOL_LAST;
-    const struct text_request r = { .ids = ids->id, .n = (int)ids->n, .n_logprob = -1, .last_hidden = last_only, .priority = x->w.priority, .tenant = x->w.tenant, .adapter = x->w.as.adapter, .root = x->w.as.root,
+    const struct text_request r = { .ids = ids->id, .n = (int)ids->n, .n_logprob = -1, .last_hidden = last_only, .priority = x->w.priority, .tenant = x->w.tenant, .adapter = x->w.as.adapter, .place = x->w.as.place, .root = x->w.as.root,
                                     .share = last_only, .hidden = hidden, .done = done, .ctx = l };
     l->i = x->next, l->ready = false;
     memset(l->sum, 0, (size_t)x->C * sizeof *l->sum);

@@ -317,7 +317,7 @@ static void ended(void *ctx, const struct answer_end *e)
         c->shadow = NULL;
     }
     if (e->why == ANSWER_FAILED) {           /* the others would be made for nothing; what a grammar makes impossible is the request's fault */
-        fail(x, e->err->code == ERR_NOMEM ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
+        fail(x, e->err->code == ERR_NOMEM || e->err->code == ERR_IO ? 503 : e->err->code == ERR_FORMAT || e->err->code == ERR_RANGE ? 400 : 500, e->err->msg);
         cancel_all(x);
     } else if (e->why == ANSWER_CANCELLED)
         fail(x, 503, atomic_load(&x->cancelled) ? WISH_LATE : WISH_ENDS);

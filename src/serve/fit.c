@@ -1,6 +1,7 @@
 #include "serve/fit.h"
 #include <stdint.h>
 #include "base/log.h"
+#include "nn/device.h"
 #include "serve/served_model.h"
 
 #define STEP 512
@@ -17,13 +18,15 @@ struct price { size_t base, page; };
 static int price_of(struct price *out, const struct served_model_opts *o, const struct engine_opts *e, struct err *err)
 {
     struct engine_opts few = *e, more = *e;
-    size_t a, b;
+    struct engine_sizes sizes;
     struct buf dropped;
     buf_init(&dropped);
     few.warnings = more.warnings = &dropped;
     few.n_page = 64, more.n_page = 128;
-    int rc = engine_plan_bytes(&a, o->path, &few, o->n_thread, err);
-    rc = rc ? rc : engine_plan_bytes(&b, o->path, &more, o->n_thread, err);
+    int rc = engine_plan_sizes(&sizes, o->path, &few, o->n_thread, err);
+    const size_t a = e->device ? sizes.device : sizes.total;
+    rc = rc ? rc : engine_plan_sizes(&sizes, o->path, &more, o->n_thread, err);
+    const size_t b = e->device ? sizes.device : sizes.total;
     buf_release(&dropped);
     TRY(rc);
     out->page = b > a ? (b - a + 63) / 64 : 1;
@@ -68,7 +71,7 @@ static int fit_step(const struct served_model_opts *o, size_t budget, int64_t wa
 static int too_small(const struct served_model_opts *o, const struct price *p, const struct engine_opts *e, size_t budget, int64_t n_page, struct err *err)
 {
     char base[32], pages[32], page[32], have[32];
-    return ERR(err, NOMEM, "%s does not fit: the weights and a step of %d tokens of %d texts take %s, and %lld pages of 64 tokens %s (%s each), but %s may be used", o->path, e->step_tokens, e->n_slot,
+    return ERR(err, NOMEM, "%s does not fit%s%s: the weights and a step of %d tokens of %d texts take %s, and %lld pages of 64 tokens %s (%s each), but %s may be used", o->path, e->device ? " on " : "", e->device ? e->device->name : "", e->step_tokens, e->n_slot,
                fmt_bytes(base, (double)p->base), (long long)n_page, fmt_bytes(pages, (double)n_page * (double)p->page), fmt_bytes(page, (double)p->page), fmt_bytes(have, (double)budget));
 }
 
@@ -76,7 +79,7 @@ static int tell(const struct served_model_opts *o, const struct price *p, const 
 {
     char have[32], base[32], pages[32], page[32];
     const int ctx = o->ctx ? o->ctx : ctx_model;
-    TRY(buf_printf(why, err, "of %s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
+    TRY(buf_printf(why, err, "of %s%s%s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->device ? " of " : "", e->device ? e->device->name : "", e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
                    fmt_bytes(base, (double)p->base)));
     TRY(buf_printf(why, err, "%d pages of %s%s %s; ", e->n_page, fmt_bytes(page, (double)p->page), o->cache_bytes ? " (as asked)" : e->n_page < n_all ? " (what is left)" : " (all that the texts can have)",
                    fmt_bytes(pages, (double)e->n_page * (double)p->page)));
@@ -84,9 +87,14 @@ static int tell(const struct served_model_opts *o, const struct price *p, const 
                       o->n_text ? " (as asked)" : e->n_slot == FIT_TEXTS ? " (no more are of use)" : " (1,024 tokens for each)");
 }
 
-int fit_all(const struct served_model_opts *o, int ctx_model, size_t budget, struct engine_opts *e, struct buf *why, struct err *err)
+int fit_all(const struct served_model_opts *o, int ctx_model, struct engine_opts *e, struct buf *why, struct err *err)
 {
     struct price p;
+    size_t budget = o->share;
+    if (e->device) {
+        TRY(e->device->room(e->device, &budget, err));
+        budget = fit_budget(budget) / (size_t)(o->n_device > 1 ? o->n_device : 1);
+    }
     const int ctx = o->ctx ? o->ctx : ctx_model;
     const int64_t whole = pages_for(ctx), need = o->ctx ? whole : 1;
     e->ctx = o->ctx, e->n_slot = o->n_text ? o->n_text : FIT_TEXTS;

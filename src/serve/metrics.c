@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "serve/audit.h"
 #include "serve/json_out.h"
+#include "serve/served_device.h"
 #include "serve/served_model.h"
 #include "store/recorder.h"
 
@@ -343,8 +344,34 @@ static void write_info(struct buf *b, struct served_model *const *models, int n)
         buf_add_char(b, ',', NULL);
         metrics_label(b, "digest", models[i]->digest);
         buf_add_char(b, ',', NULL);
-        metrics_label(b, "system_fingerprint", models[i]->fingerprint);
+        metrics_label(b, "system_fingerprint", served_model_as(models[i], 0).fingerprint);
         buf_add_str(b, "} 1\n", NULL);
+    }
+}
+
+static void write_devices(struct buf *b, struct served_model *const *models, int n)
+{
+    metrics_head(b, "gauge", "lathe:device_info", "What makes the answers.");
+    for (int i = 0; i < n; i++) {
+        const struct served_device *d = models[i]->device && !atomic_load(&models[i]->device->is_lost) ? models[i]->device : NULL;
+        const char *const labels[][2] = { { "device", d ? d->name : "cpu" }, { "device_name", d ? d->model : "" }, { "arch", d ? d->arch : cpu_kernels()->level } };
+        begin_sample(b, "lathe:device_info", "", models[i]);
+        for (size_t k = 0; k < sizeof labels / sizeof *labels; k++) {
+            buf_add_char(b, ',', NULL);
+            metrics_label(b, labels[k][0], labels[k][1]);
+        }
+        buf_add_str(b, "} 1\n", NULL);
+    }
+    metrics_head(b, "gauge", "lathe:device_bytes", "Of the device's memory that the model takes; 0: it is on the CPU.");
+    for (int i = 0; i < n; i++) {
+        const struct served_device *d = models[i]->device;
+        begin_sample(b, "lathe:device_bytes", "", models[i]);
+        buf_printf(b, NULL, "} %zu\n", d && !atomic_load(&d->is_lost) ? d->bytes : 0);
+    }
+    metrics_head(b, "gauge", "lathe:device_lost", "1: the model has lost its device since it was loaded.");
+    for (int i = 0; i < n; i++) {
+        begin_sample(b, "lathe:device_lost", "", models[i]);
+        buf_printf(b, NULL, "} %d\n", models[i]->device && atomic_load(&models[i]->device->is_lost));
     }
 }
 
@@ -380,6 +407,7 @@ void metrics_write(struct buf *b, struct served_model *const *models, int n)
     }
     write_experts(b, models, n);
     write_info(b, models, n);
+    write_devices(b, models, n);
 }
 
 void metrics_write_http(struct buf *b, const struct http_counts *c, const struct http_route *routes, int n)
@@ -498,7 +526,7 @@ static int add_live(struct buf *b, const struct served_model *s, double now, dou
     served_model_counts(s, &counts);
     TRY(buf_add_str(b, "{\"id\":", err));
     TRY(out_string(b, s->name, strlen(s->name), err));
-    TRY(buf_printf(b, err, ",\"digest\":\"%s\",\"system_fingerprint\":\"%s\",\"since\":%lld,\"max_model_len\":%d", s->digest, s->fingerprint, (long long)s->since, served_model_ctx(s)));
+    TRY(buf_printf(b, err, ",\"digest\":\"%s\",\"system_fingerprint\":\"%s\",\"since\":%lld,\"max_model_len\":%d", s->digest, served_model_as(s, 0).fingerprint, (long long)s->since, served_model_ctx(s)));
     TRY(buf_printf(b, err, ",\"running\":%d,\"waiting\":%d,\"tokens_per_s\":%.6g,\"prompt_tokens_per_s\":%.6g", c->n_running, c->n_waiting, l.tokens_per_s, l.prompt_tokens_per_s));
     TRY(add_quantiles(b, "ttft_s", &l.ttft, err));
     TRY(add_quantiles(b, "tpot_s", &l.tpot, err));

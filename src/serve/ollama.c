@@ -114,7 +114,7 @@ static void read_shared(struct wish *w, struct in *f, const struct served_model 
     int64_t top = 0;
     w->stream = true;
     w->as = served_model_as(s, read_model(f, s));
-    w->answer.adapter = w->as.adapter, w->answer.root = w->as.root;
+    w->answer.adapter = w->as.adapter, w->answer.place = w->as.place, w->answer.root = w->as.root;
     read_keep_alive(f);
     read_options(w, f, s);
     in_bool(f, "stream", &w->stream);

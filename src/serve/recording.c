@@ -77,7 +77,8 @@ void recording_begin(struct choice *c)
     const struct tok_ids *ids = &x->w.prompt[c->i / made];
     if (c->record->keep)
         add_text(&c->record->prompt, x->s, ids, SIZE_MAX);
-    begin_experts(&c->signals, engine_config(x->s->engine));
+    if (!x->s->device)                       /* which does not say where its rows go */
+        begin_experts(&c->signals, engine_config(x->s->engine));
     add_asked(&c->record->asked, x->w.request);
     if (!c->record->asked.len)
         add_text(&c->record->asked, x->s, ids, LOOK_TOKENS);

@@ -76,6 +76,8 @@ static void ready(struct server *s, struct http_request *q)
 {
     if (atomic_load(&s->leaves))
         no(q, 503, "unavailable_error", "draining", "the server is about to end");
+    else if (served_models_state(&s->models) != SERVED_WELL)
+        no(q, 503, "unavailable_error", "device_lost", "a model has lost its device and is being loaded on the CPU");
     else
         reply_json(q, json_pack("{s:s}", "status", "ok"));
 }

@@ -10,6 +10,7 @@
 #include "model/adapter.h"
 #include "model/unicode.h"
 #include "serve/fit.h"
+#include "serve/served_device.h"
 
 #define WAIT_S 0.5
 #define LOGITS 64                /* rows at once */
@@ -18,11 +19,11 @@
 
 /* ---- names of what makes the bytes ---- */
 
-/* The fingerprint and the root that a text stands for, which tells of all that decides the bytes. */
-static void name_one(const char *text, char fingerprint[40], struct block_key *root)
+/* The fingerprint and the root that a text stands for, which tells of all that decides the bytes.  arch: of a device, or "". */
+static void name_one(const char *text, const char *arch, char fingerprint[40], struct block_key *root)
 {
     sha256_bytes(text, strlen(text), root->sha256);
-    int n = snprintf(fingerprint, 40, "lathe-");
+    int n = snprintf(fingerprint, 40, "lathe-%.8s%s", arch, *arch ? "-" : "");
     for (int i = 0; i < 12; i++)
         n += snprintf(fingerprint + n, 40 - (size_t)n, "%02x", root->sha256[i]);
 }
@@ -31,16 +32,20 @@ static const char *folder_of(const char *adapter) { return strchr(adapter, '=') 
 
 static int name_all(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    char text[400];
+    char text[400], rest[200];
     TRY(model_digest(o->path, s->digest, err));
-    const int n = snprintf(text, sizeof text, "%s, %s, model %s, kept as %d, keys and values as %d, context %d", o->build, cpu_kernels()->level, s->digest, (int)o->as,
-                           s->engine ? (int)engine_kv(s->engine) : 0, served_model_ctx(s));
-    name_one(text, s->fingerprint, &s->root);
+    snprintf(rest, sizeof rest, "model %s, kept as %d, keys and values as %d, context %d", s->digest, (int)o->as, s->engine ? (int)engine_kv(s->engine) : 0, served_model_ctx(s));
+    const int n = snprintf(text, sizeof text, "%s, %s, %s", o->build, cpu_kernels()->level, rest);
+    name_one(text, "", s->fingerprint, &s->root);
+    if (s->device) {
+        snprintf(text, sizeof text, "%s, %s, %s, %s", o->build, s->device->arch, cpu_kernels()->level, rest);
+        name_one(text, s->device->arch, s->device->fingerprint, &s->device->root);
+    }
     for (int i = 0; i < s->n_adapter; i++) {
         struct served_adapter *a = &s->adapter[i];
         TRY(adapter_digest(a->digest, folder_of(o->adapter[i]), err));
         snprintf(text + n, sizeof text - (size_t)n, ", adapter %s", a->digest);
-        name_one(text, a->fingerprint, &a->root);
+        name_one(text, "", a->fingerprint, &a->root);
     }
     return 0;
 }
@@ -54,7 +59,7 @@ static int choose_sizes(struct served_model *s, const struct served_model_opts *
     if (!o->fit)
         return fit_cache(o, e, err);
     buf_init(&why);
-    const int rc = fit_all(o, s->ctx_model, o->share, e, &why, err);
+    const int rc = fit_all(o, s->ctx_model, e, &why, err);
     if (!rc)
         log_info("%s: %s", s->name, why.data);
     buf_release(&why);
@@ -76,6 +81,8 @@ static int plan_texts(struct served_model *s, const struct served_model_opts *o,
     e->warnings = &dropped;
     struct engine_sizes sizes;
     const int rc = engine_plan_sizes(&sizes, o->path, e, o->n_thread, err);
+    if (!rc && e->device)
+        served_device_note(s, o, e);
     e->warnings = NULL;
     buf_release(&dropped);
     s->bytes = sizes.total;
@@ -106,8 +113,12 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
     for (int i = 0; folder && i < o->n_adapter; i++)
         folder[i] = folder_of(o->adapter[i]);
     e->adapter = folder, e->n_adapter = o->n_adapter;
-    int rc = folder ? choose_sizes(s, o, e, err) : ERR(err, NOMEM, "no memory for the names of adapters");
+    int rc = folder ? 0 : ERR(err, NOMEM, "no memory for the names of adapters");
+    rc = rc || !o->device ? rc : served_device_open(s, o, &e->device, err);
+    rc = rc ? rc : choose_sizes(s, o, e, err);
     rc = rc ? rc : plan_texts(s, o, e, err);
+    if (rc && e->device)
+        e->device->free(e->device);
     if (!rc)
         rc = o->quiet ? fill_quietly(s, o, e, err) : engine_new(&s->engine, o->path, e, s->pool, err);
     mem_free(folder);
@@ -121,7 +132,7 @@ static int load_texts(struct served_model *s, const struct served_model_opts *o,
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);
     TRY(metrics_new(&s->metrics, engine_ctx(s->engine), err));
-    if (engine_config(s->engine)->n_expert)
+    if (engine_config(s->engine)->n_expert && !s->device)
         TRY(metrics_experts(s->metrics, engine_config(s->engine)->n_expert, err));
     const struct batch_opts b = { .e = s->engine, .pool = s->pool, .n_queue = o->n_queue, .lookup = o->lookup, .watch = metrics_watch(s->metrics), .timed = o->timed, .timed_ctx = o->timed_ctx };
     TRY(batch_new(&s->batch, &b, err));
@@ -178,6 +189,8 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
     TRY(read_matryoshka(s, o, err));
     if (s->kind == SERVED_TEXTS)
         return load_texts(s, o, err);
+    if (o->device)
+        return ERR(err, UNSUPPORTED, "%s does not continue texts, which is all that %s does: it runs on the CPU alone (--device NAME=cpu)", s->name, o->device);
     if (s->n_adapter)
         return ERR(err, UNSUPPORTED, "%s does not continue texts, which adapters are for here (--adapter)", o->path);
     const struct embed_opts e = { .ctx = o->ctx, .as = o->as };
@@ -240,13 +253,15 @@ static void *steps(void *ctx)
             batch_others(s->batch, machine_continued(s->machine) - from, machine_loads(s->machine));
             batch_step(s->batch);
             machine_give(s->machine, batch_alone(s->batch));
+            if (engine_lost(s->engine))
+                served_device_lost(s);
             if (s->after_step)
                 s->after_step(s->ctx);
         }
     return NULL;
 }
 
-static char *name_of(const struct served_model_opts *o)
+char *served_model_called(const struct served_model_opts *o)
 {
     if (o->name)
         return mem_strdup(o->name);
@@ -289,7 +304,7 @@ static int open_all(struct served_model *s, const struct served_model_opts *o, s
     s->since = time(NULL), s->n_queue = o->n_queue, s->after_step = o->after_step, s->ctx = o->ctx_of_step, s->machine = o->machine, s->recorder = o->recorder;
     if (!(s->path = mem_strdup(o->path)))
         return ERR(err, NOMEM, "no memory for the path of a model");
-    if (!(s->name = name_of(o)))
+    if (!(s->name = served_model_called(o)))
         return ERR(err, NOMEM, "no memory for the name of a model");
     TRY(check_name(s->name, "--name", err));
     s->number = o->number;
@@ -394,10 +409,12 @@ int served_model_find_latest(const struct served_model *s, const char *name)
 
 struct served_as served_model_as(const struct served_model *s, int which)
 {
+    if (!which && s->device && !atomic_load(&s->device->is_lost))
+        return (struct served_as){ s->name, s->digest, s->device->fingerprint, 0, 0, s->device->root, s->version, s->version_root };
     if (!which)
-        return (struct served_as){ s->name, s->digest, s->fingerprint, 0, s->root, s->version, s->version_root };
+        return (struct served_as){ s->name, s->digest, s->fingerprint, 0, s->device != NULL, s->root, s->version, s->version_root };
     const struct served_adapter *a = &s->adapter[which - 1];
-    return (struct served_as){ a->name, a->digest, a->fingerprint, which, a->root, s->version, s->version_root };
+    return (struct served_as){ a->name, a->digest, a->fingerprint, which, 0, a->root, s->version, s->version_root };
 }
 
 void served_model_halt(struct served_model *s)
@@ -430,6 +447,7 @@ void served_model_close(struct served_model *s)
     vocab_free(s->vocab);
     chat_free(s->chat);
     engine_free(s->engine);
+    served_device_close(s);
     pool_free(s->pool);
     for (int i = 0; i < s->n_adapter; i++)
         mem_free(s->adapter[i].name);

@@ -30,7 +30,12 @@ struct served_model_opts {
     int ctx;                             /* positions of a text; 0: the model's, or as many as the cache holds */
     size_t cache_bytes;                  /* of keys and values; 0: 16 texts of 1,024 tokens, or one of the longest */
     int step_tokens, n_thread, lookup, n_queue;      /* step_tokens 0: 512 */
-    size_t memory;                       /* it may take; 0: any */
+    const char *device;                  /* where it runs: "hip:N", "cuda:N"; NULL: here */
+    int (*open_device)(struct graph_device **out, const char *device, struct err *err);
+    int n_device;                        /* models that are still to find room there, with this one */
+    size_t memory;                       /* of the host's, it may take; 0: any */
+    /* More of that, when its device is lost; false: there is no so much.  What was taken is given back when it is closed.  NULL: any. */
+    bool (*more_memory)(void *ctx, size_t bytes); void (*less_memory)(void *ctx, size_t bytes); void *ctx_of_memory;
     struct machine *machine;             /* that its steps take turns for, or NULL */
     bool fit; size_t share;              /* what is 0 above is chosen so that all fits into `share` bytes (fit.h) */
     bool matryoshka;                     /* embeddings may be cut, whatever the files say */
@@ -57,7 +62,8 @@ struct served_adapter {
 struct served_model {
     char *name, *path;
     enum served_kind kind;
-    size_t bytes;                        /* of memory that it takes, as planned */
+    size_t bytes;                        /* of memory that it takes here, as planned */
+    struct served_device *device;        /* where it was loaded, if not here (served_device.h) */
     struct pool *pool;
     struct machine *machine;
     struct embedder *embedder;           /* SERVED_VECTORS */
@@ -111,12 +117,14 @@ int served_model_start(struct served_model *s, struct err *err);
 /* Whoever closes a model waits until nobody holds it.  Any thread. */
 void served_model_hold(struct served_model *s);
 void served_model_drop(struct served_model *s);
+/* What it is called by these options; to be freed.  NULL: no memory. */
+char *served_model_called(const struct served_model_opts *o);
 /* What requests that name `name` are answered by: 0 the model itself, i its adapter i - 1, -1 nothing here. */
 int served_model_find(const struct served_model *s, const char *name);
 /* The same for Ollama, which puts ":latest" behind names that have no tag. */
 int served_model_find_latest(const struct served_model *s, const char *name);
 /* The same as what decides the bytes, and what it is called. */
-struct served_as { const char *name, *digest, *fingerprint; int adapter; struct block_key root; const char *version, *version_root; };      /* adapter: of text_request */
+struct served_as { const char *name, *digest, *fingerprint; int adapter, place; struct block_key root; const char *version, *version_root; };      /* adapter, place: of text_request */
 struct served_as served_model_as(const struct served_model *s, int which);
 /* No more steps: texts that are under way are cancelled and told so.  Requests may still be looked at. */
 void served_model_halt(struct served_model *s);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "serve/fit.h"
 #include "serve/machine.h"
+#include "serve/served_device.h"
 
 /* "A takes 1.2 GB, B takes 300 MB": of those that are open. */
 static void list_sizes(const struct served_models *m, struct buf *b)
@@ -53,6 +54,16 @@ static size_t share_of(const struct served_models *m, const struct model_place *
     return m->memory.all > taken ? (m->memory.all - taken) / parts : 1;
 }
 
+/* Models that are still to find room on the device of the next one. */
+static int on_device(const struct served_models *m, const struct model_place *place, int n)
+{
+    int parts = 0;
+    for (int i = m->n; place[m->n].device && i < n; i++)
+        if (place[i].device && !strcmp(place[i].device, place[m->n].device))
+            parts += place[i].source.wanted ? 2 : 1;
+    return parts;
+}
+
 int served_models_open(struct served_models *m, const struct served_model_opts *o, const struct model_place *place, int n, size_t memory, bool swap, struct err *err)
 {
     bool follows = false;
@@ -65,7 +76,7 @@ int served_models_open(struct served_models *m, const struct served_model_opts *
         rc = machine_new(&m->machine, err);
     for (int i = 0; i < n && !rc; i++) {
         struct served_model_opts own = *o;
-        own.path = place[i].path, own.name = place[i].name, own.share = share_of(m, place, n), own.machine = m->machine;
+        own.path = place[i].path, own.name = place[i].name, own.device = place[i].device, own.n_device = on_device(m, place, n), own.share = share_of(m, place, n), own.machine = m->machine;
         rc = open_one(m, &(struct arms_opts){ &own, place[i].source, &m->memory, swap }, err);
     }
     if (rc)
@@ -151,6 +162,20 @@ void served_list_drop(struct served_list *l)
     for (int i = 0; i < l->n; i++)
         served_model_drop(l->model[i]);
     l->n = 0;
+}
+
+enum served_state served_models_state(const struct served_models *m)
+{
+    enum served_state state = SERVED_WELL;
+    struct served_list l;
+    served_models_hold(m, true, &l);
+    for (int i = 0; i < l.n; i++) {
+        const struct served_device *d = l.model[i]->device;
+        const enum served_state is = !d ? SERVED_WELL : atomic_load(&d->stranded) ? SERVED_STRANDED : atomic_load(&d->moves) ? SERVED_MOVES : SERVED_WELL;
+        state = is > state ? is : state;
+    }
+    served_list_drop(&l);
+    return state;
 }
 
 struct served_count served_models_count(const struct served_models *m)

@@ -12,8 +12,8 @@
 #define SERVED_ARMS_MAX (SERVED_MODELS_MAX * ARMS_MAX)
 
 struct served_models { struct arms **name; int n; struct machine *machine; struct arms_memory memory; };
-/* name NULL: the last part of the path.  source.wanted: name must be there, and path is not looked at. */
-struct model_place { const char *name, *path; struct arms_source source; };
+/* device: as served_model_opts'.  name NULL: the last part of the path.  source.wanted: name must be there, and path is not looked at. */
+struct model_place { const char *name, *path, *device; struct arms_source source; };
 
 /* n <= SERVED_MODELS_MAX, in the order given; o: what they have in common.  memory: bytes that all may take, 0: what is free.  swap: of arms.  ERR_NOMEM tells what each takes;
  * ERR_USAGE: two have the same name. */
@@ -27,6 +27,9 @@ struct arms *served_models_find(const struct served_models *m, const char *name,
 struct arms *served_models_asked(const struct served_models *m, const json_t *request, int *which, struct refusal *e);
 /* Held: those that answer each name, or with all those beside them, too. */
 struct served_list { struct served_model *model[SERVED_ARMS_MAX]; int n; };
+/* Has one lost its device, and is it being loaded here, or could not be? */
+enum served_state { SERVED_WELL, SERVED_MOVES, SERVED_STRANDED };
+enum served_state served_models_state(const struct served_models *m);
 void served_models_hold(const struct served_models *m, bool all, struct served_list *out);
 void served_list_drop(struct served_list *l);
 /* Of all: texts that are under way and that wait, how many of both need steps to go on, and the steps that were made. */

@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "serve/notify.h"
 #include "serve/recording.h"
+#include "serve/served_device.h"
 #include "serve/tls.h"
 #include "serve/visit.h"
 #include "store/recorder.h"
@@ -41,7 +42,7 @@ static int write_port(const struct server *s, struct err *err)
  * time is over.  Connections are taken to the end, to be told so. */
 static void drain(struct server *s)
 {
-    double until = clock_wall() + (*s->o.stop ? s->o.drain_delay_s : 0);
+    double until = clock_wall() + (*s->o.stop || s->stranded ? s->o.drain_delay_s : 0);
     atomic_store(&s->leaves, true);
     notify_manager("STOPPING=1\nSTATUS=finishing what is under way");
     while (clock_wall() < until)
@@ -106,7 +107,7 @@ static int start_http(struct server *s, struct err *err)
 static bool goes_on(struct server *s, uint64_t *n_step)
 {
     const struct served_count n = served_models_count(&s->models);
-    const bool goes = n.n_step != *n_step || !n.n_with_steps;
+    const bool goes = n.n_step != *n_step || !n.n_with_steps || served_models_state(&s->models) == SERVED_MOVES;
     *n_step = n.n_step;
     return goes;
 }
@@ -116,10 +117,11 @@ static void run(struct server *s, int rc)
     const double every = notify_watchdog_s() / 2;
     double told = clock_wall();
     uint64_t n_step = 0;
-    while (!rc && !*s->o.stop) {
+    while (!rc && !*s->o.stop && !s->stranded) {
         if (*s->o.reload)
             reload(s);
         nap(200);                                /* or until a signal comes */
+        s->stranded = served_models_state(&s->models) == SERVED_STRANDED;
         if (every > 0 && clock_wall() - told > every && goes_on(s, &n_step)) {
             notify_manager("WATCHDOG=1");
             told = clock_wall();
@@ -137,6 +139,8 @@ static void tell_models(const struct server *s)
         if (m->engine)
             snprintf(pages, sizeof pages, ", %d pages of 64 tokens", engine_n_page(m->engine));
         log_info("%s: %d positions%s, %s", m->number ? m->version : m->name, served_model_ctx(m), pages, fmt_bytes(bytes, (double)m->bytes));
+        if (m->device)
+            served_device_tell(m);
     }
     served_list_drop(&l);
 }
@@ -152,7 +156,7 @@ static int serve(struct server *s, struct err *err)
         notify_manager("READY=1\nSTATUS=%s%s", arms_name(s->models.name[0]), s->models.n > 1 ? " and others" : "");
     run(s, rc);
     drain(s);
-    return rc;
+    return rc || !s->stranded ? rc : ERR(err, IO, "a model has lost its device, and there is no room for it here: the server has ended");
 }
 
 /* What was charged today counts on. */

@@ -2,7 +2,8 @@
  *
  * Requests are read by the thread of connections (http.h), large ones and those with a grammar to be made by another, one after the other.
  *
- * Files are read again when *reload is set: one that is bad leaves the old state, and that is said.  After SIGTERM or SIGINT nothing more is taken on, /ready says so, and what is under way is finished. */
+ * Files are read again when *reload is set: one that is bad leaves the old state, and that is said.  After SIGTERM or SIGINT nothing more is taken on, /ready says so, and what is under way is finished.
+ * The same where a model has lost its device and cannot be loaded here (served_device.h), which is ERR_IO in the end. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 #include <signal.h>

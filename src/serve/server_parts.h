@@ -31,6 +31,7 @@ struct server {
     struct planner *planner;             /* or NULL */
     atomic_bool leaves, drains;          /* /ready says no; nothing more is taken on */
     atomic_int n_handled;                /* requests that may not have looked at drains, or have not yet submitted what they were let in for */
+    bool stranded;                       /* a model has lost its device, and its answers with it */
     double begun;
     struct http_counts counts;
     struct page page;

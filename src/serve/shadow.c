@@ -95,7 +95,7 @@ void shadow_end(struct shadow *s, double logprob)
 {
     struct err err;
     uint64_t id;
-    const struct text_request r = { .ids = s->ids, .n = s->n, .n_logprob = 1, .prompt_probs = true, .priority = INT_MAX, .prompt = look, .done = done, .ctx = s };
+    const struct text_request r = { .ids = s->ids, .n = s->n, .n_logprob = 1, .prompt_probs = true, .priority = INT_MAX, .place = served_model_as(s->m, 0).place, .prompt = look, .done = done, .ctx = s };
     s->logprob = logprob;
     if (s->lost || s->n == s->n_prompt || s->n > served_model_ctx(s->m) || batch_submit(s->m->batch, &r, &id, &err) < 0) {
         atomic_fetch_add(&s->m->shadow.n_passed, 1);

@@ -100,7 +100,7 @@ void wish_find(struct in *f, const struct served_model *s, struct served_as *as)
 void wish_model(struct wish *w, struct in *f, const struct served_model *s)
 {
     wish_find(f, s, &w->as);
-    w->answer.adapter = w->as.adapter, w->answer.root = w->as.root;
+    w->answer.adapter = w->as.adapter, w->answer.place = w->as.place, w->answer.root = w->as.root;
 }
 
 void wish_root(struct block_key *root, const char *kind, const char *text, size_t n, struct refusal *e)

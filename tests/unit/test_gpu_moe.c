@@ -24,11 +24,19 @@ static void on_the_host_in_both_orders(void **state)
     simt_release();
 }
 
-/* Rows of logits as a vocabulary has them, each setting with each other: the token that infer/sample.c draws. */
-enum { V = 700, N_ROW = 60 };
-static void the_draw_is_the_host_s(void **state)
+/* Rows of logits as a vocabulary has them, each setting with each other: the token that infer/sample.c draws, by its exact rule to the bit, whatever lies on a border: logits
+ * in steps (0: none), so that many are equal, and ids that may not be drawn.  usual: and by its usual one. */
+enum { V = 700, N_ROW = 72, N_GAP = 90 };
+static void draws(float spread, float step, bool gaps, bool usual)
 {
-    (void)state;
+    static int32_t gap[N_GAP];
+    static uint32_t allowed[(V + 31) / 32];
+    memset(allowed, 0xff, sizeof allowed);
+    for (int i = 0; i < N_GAP; i++) {
+        gap[i] = 7 * i + i % 3;
+        allowed[gap[i] / 32] &= ~(1u << gap[i] % 32);
+    }
+    const struct sample_ids of = { .n = gaps ? V - 5 : V, .gap = gap, .n_gap = gaps ? N_GAP : 0 };
     static const double temperatures[] = { 0, 0.6, 1, 1.7 }, top_ps[] = { 1, 0.95, 0.5 }, min_ps[] = { 0, 0.03 };
     static const int top_ks[] = { 0, 20, 3 };
     static float x[N_ROW][V], p[V];
@@ -38,32 +46,48 @@ static void the_draw_is_the_host_s(void **state)
     static struct gpu_sampling s[N_ROW];
     struct gpu *g = open_host();
     struct err err;
-    void *stream, *d[4];
+    void *stream, *d[5];
     for (int i = 0; i < N_ROW; i++) {
         want[i] = (struct sampling){ temperatures[i % 4], top_ks[i / 4 % 3], top_ps[i / 12 % 3], min_ps[i / 36 % 2], (uint64_t)i };
         s[i] = gpu_sampling_of(want[i].temperature, want[i].top_k, want[i].top_p, want[i].min_p, want[i].seed);
         position[i] = (uint64_t)(1000 * i);
         for (int k = 0; k < V; k++)
-            x[i][k] = (float)rng_normal((uint64_t)i, (uint64_t)k) * 3;
+            x[i][k] = (float)rng_normal((uint64_t)i, (uint64_t)k) * spread;
+        for (int k = 0; k < V && step > 0; k++)
+            x[i][k] = step * (float)(int)(x[i][k] / step);
     }
-    const struct { const void *from; size_t n; } up[] = { { x, sizeof x }, { position, sizeof position }, { s, sizeof s }, { id, sizeof id } };
+    const struct { const void *from; size_t n; } up[] = { { x, sizeof x }, { position, sizeof position }, { s, sizeof s }, { id, sizeof id }, { allowed, sizeof allowed } };
     OK(gpu_stream_new(g, &stream, &err));
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         OK(gpu_alloc(g, &d[i], up[i].n, &err));
         OK(gpu_put(g, stream, d[i], up[i].from, up[i].n, &err));
     }
-    const struct sample_args a = { .id = d[3], .position = d[1], .logits = d[0], .sampling = d[2], .ld_logits = V, .n = V };
+    const struct sample_args a = { .id = d[3], .position = d[1], .logits = d[0], .sampling = d[2], .allowed = gaps ? d[4] : NULL, .ld_logits = V, .n = of.n };
     for (uint64_t n = 0; n < 3; n++) {
         OK(gpu_launch(g, stream, GPU_sample_draw, N_ROW, 1, 1, &a, &err));
         OK(gpu_get(g, stream, id, d[3], sizeof id, &err));
-        for (int i = 0; i < N_ROW; i++)
-            assert_int_equal(id[i], sample_token(x[i], (struct sample_ids){ .n = V }, &want[i], position[i] + n, (struct sample_scratch){ ids, p }));
+        for (int i = 0; i < N_ROW; i++) {
+            assert_int_equal(id[i], sample_token_exact(x[i], of, &want[i], position[i] + n, (struct sample_scratch){ ids, p }));
+            if (usual)
+                assert_int_equal(id[i], sample_token(x[i], of, &want[i], position[i] + n, (struct sample_scratch){ ids, p }));
+        }
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         gpu_free(g, d[i]);
     gpu_stream_free(g, stream);
     gpu_close(g);
     simt_release();
+}
+
+static void the_draw_is_the_host_s(void **state)
+{
+    (void)state;
+    draws(3, 0, false, true);
+    draws(3, 0, true, true);
+    draws(30, 0, false, false);                     /* beyond what counts */
+    draws(1e-3f, 0, true, false);
+    draws(2, 0.5f, false, false);
+    draws(40, 10, true, false);
 }
 
 /* ---- PTX ---- */

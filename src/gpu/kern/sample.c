@@ -1,4 +1,4 @@
-/* From logits to tokens on the device: infer/sample.c's draw, by the same random numbers, and the penalties of infer/answer.h.
+/* From logits to tokens on the device: the draw of infer/sample.c's sample_token_exact(), to the bit, and the penalties of infer/answer.h.
  *
  * Ids are in order of their logits, larger first, then the lower id: one number of 52 bits, digit by digit of 4.  The first id up to which there is so
  * much of something, of probability or of ids, is found as in a radix sort, but for the sorting: sums by the next digit, the digit in which
@@ -8,49 +8,14 @@
 #ifdef DK_DEVICE
 #pragma OPENCL FP_CONTRACT OFF
 #endif
+#include "cpu/draw.h"
 #define N_THREAD 256
 #define N_WAVE (N_THREAD / DK_WAVE)
 #define ID_BITS 20
 #define DIGITS ((32 + ID_BITS) / 4)
-#define ONE_BITS 44
 #define NO_ID 0x7fffffff
 
 /* ---- numbers ---- */
-
-/* The larger x, the smaller; -0 and 0 are one. */
-DK_INLINE u32 rank_of(float x)
-{
-    const u32 bits = dk_bits(x + 0.0f);
-    return bits >> 31 ? bits : ~bits & 0x7fffffffu;
-}
-
-/* e^t for t <= 0, as a whole number of 2^-44: of the float that is nearest to it, what is below 1 cut off. */
-DK_INLINE u64 weight_of(double t)
-{
-    if (!(t > -30.6))
-        return 0;
-    const double shifted = t * 1.4426950408889634074 + 6755399441055744.0, whole = shifted - 6755399441055744.0;      /* 1.5 * 2^52: the nearest whole number in the lowest bits */
-    const int n = (int)(u32)DK_CAST(u64, shifted);
-    double r = __builtin_fma(whole, -6.93147180369123816490e-01, t);
-    r = __builtin_fma(whole, -1.90821492927058770002e-10, r);
-    double p = 1.0 / 6227020800;
-    const double c[] = { 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0 };
-    DK_UNROLL
-    for (int i = 0; i < 13; i++)
-        p = __builtin_fma(p, r, c[i]);
-    const u32 bits = dk_bits((float)p);                     /* 0.7 .. 1.5; the power of two is put on its exponent */
-    const int shift = (int)(bits >> 23) - 127 + n + ONE_BITS - 23;
-    const u64 mantissa = (bits & 0x7fffffu) | 0x800000u;
-    return shift >= 0 ? mantissa << shift : shift > -24 ? mantissa >> -shift : 0;
-}
-
-/* a * b / 2^53, a < 2^53, rounded down or up. */
-DK_INLINE u64 share_of(u64 a, u64 b, int up)
-{
-    const u64 low = (a & 0xffffffffu) * (b & 0xffffffffu), mid = (a >> 32) * (b & 0xffffffffu) + (low >> 32), mid2 = (a & 0xffffffffu) * (b >> 32) + (mid & 0xffffffffu);
-    const u64 high = (a >> 32) * (b >> 32) + (mid >> 32) + (mid2 >> 32), all_low = mid2 << 32 | (low & 0xffffffffu);
-    return (high << 11 | all_low >> 53) + (up && (all_low & (((u64)1 << 53) - 1)) ? 1 : 0);
-}
 
 /* 53 random bits: base/rng.h's rng_uniform() times 2^53. */
 DK_INLINE u64 random_53(u64 key, u64 position)
@@ -73,7 +38,7 @@ DK_INLINE int shfl_xor_32(int v, int m) { return (int)dk_bits(dk_shfl_xor(dk_flo
 
 struct sample_row { const DK_GLOBAL float *x; const DK_GLOBAL u32 *allowed; int n; double most, inverse; };
 DK_INLINE int is_allowed(const struct sample_row *r, int id) { return r->allowed ? r->allowed[id >> 5] >> (id & 31) & 1 : 1; }
-DK_INLINE u64 place_of(float x, int id) { return (u64)rank_of(x) << ID_BITS | (u32)id; }
+DK_INLINE u64 place_of(float x, int id) { return (u64)draw_rank(x) << ID_BITS | (u32)id; }
 
 /* The largest and its id (NO_ID: there is none); *nan: among them is what is no number.  All threads get it. */
 struct largest { float x; int id; };
@@ -158,7 +123,7 @@ DK_INLINE u64 row_find(const struct sample_row *r, u64 last, int goal_is, u64 sh
             const u64 place = place_of(x, i);
             if (place > last || place >> shift >> 4 != prefix || !is_allowed(r, i))
                 continue;
-            m->bins[(int)(place >> shift & 15) * N_THREAD + dk_tid()] += goal_is == GOAL_IDS ? 1 : weight_of(((double)x - r->most) * r->inverse);
+            m->bins[(int)(place >> shift & 15) * N_THREAD + dk_tid()] += goal_is == GOAL_IDS ? 1 : draw_weight(((double)x - r->most) * r->inverse);
             n_seen++;
             place_seen = place;
         }
@@ -168,7 +133,7 @@ DK_INLINE u64 row_find(const struct sample_row *r, u64 last, int goal_is, u64 sh
             u64 all = 0;
             for (int b = 0; b < 16; b++)
                 all += m->all[b];
-            goal = goal_is == GOAL_IDS ? share : share_of(share, all, goal_is == GOAL_AT_LEAST) + (goal_is == GOAL_MORE);
+            goal = goal_is == GOAL_IDS ? share : draw_share(share, all, goal_is == GOAL_AT_LEAST) + (goal_is == GOAL_MORE);
             goal = goal < 1 ? 1 : goal > all ? all : goal;
         }
         const int alone = m->all[16] == 1;
@@ -193,7 +158,7 @@ DK_INLINE u64 last_place(double least)
         const u32 bits = dk_bits(from + 0.0f);
         from = dk_float(bits >> 31 ? bits - 1 : bits + 1);
     }
-    return (u64)rank_of(from) << ID_BITS | ((1u << ID_BITS) - 1);
+    return (u64)draw_rank(from) << ID_BITS | ((1u << ID_BITS) - 1);
 }
 
 DK_BOUNDS(N_THREAD) DK_KERNEL void sample_draw(struct sample_args a)
