@@ -516,6 +516,7 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
     x->gpu = gpu;
     x->base = (struct graph_device){ .plan = plan, .room = room, .bind = bind, .packed = packed, .pack = pack, .put = put, .fill = fill, .send = send_tensor, .run = run, .wait = wait, .fetch = fetch,
                                      .fetch_kind = fetch_kind, .draw = draw, .draw_from = draw_from, .copy_page = copy_page, .host_alloc = host_alloc, .host_free = host_free, .free = exec_free };
+    x->base.n_unit = gpu_facts(gpu)->n_unit;
     snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
     snprintf(x->base.model, sizeof x->base.model, "%s", gpu_facts(gpu)->name);
     snprintf(x->base.arch, sizeof x->base.arch, "%s", gpu_facts(gpu)->arch);
@@ -526,12 +527,4 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
     else
         *out = &x->base;
     return rc;
-}
-
-int exec_open(struct graph_device **out, const char *device, struct err *err)
-{
-    struct gpu *gpu;
-    *out = NULL;
-    TRY(gpu_open(&gpu, device, err));
-    return exec_open_gpu(out, gpu, err);
 }

@@ -63,6 +63,15 @@ size_t exec_product_work(const struct graph *g, int w, int64_t M)
     return needs_a8(&g->tensor[w]) ? exec_round(quants(M, K) + (size_t)(M * K / 16) * sizeof(float)) : 0;
 }
 
+/* Of so many that are left: eight at a time, or fewer where the kernel for these failed its self test: a row has the same bits by each. */
+static int rows_at_once(const struct exec *x, int type, int64_t left)
+{
+    int M = (int)min_i64(GPU_GEMV_MOST, left);
+    while (M > 1 && !gpu_has(x->gpu, gpu_gemv_kernel(type, M)))
+        M /= 2;
+    return M;
+}
+
 int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
 {
     const struct tensor *t = &r->g->tensor[p->w];
@@ -76,12 +85,12 @@ int exec_product(struct exec_run *r, const struct exec_product *p, char *work, s
     for (int s = 0; s < n_parts(t); s++) {
         const struct part w = part_of(r, p->w, p->expert, s);
         const bool a8 = gpu_gemv_takes_a8((int)w.type);
-        for (int64_t m = 0; m < p->M; m += GPU_GEMV_MOST) {
-            const int M = (int)min_i64(GPU_GEMV_MOST, p->M - m);
+        for (int64_t m = 0, M; m < p->M; m += M) {
+            M = rows_at_once(r->x, (int)w.type, p->M - m);
             const int64_t at = m * N + w.row;
             const struct gemv_args a = { .y = p->y + at, .x = a8 ? NULL : p->x + m * K, .xq = a8 ? q + m * K : NULL, .xds = a8 ? ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
-                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = M, .N = (int)w.n_row, .K = (int)K, .type = (int)w.type };
-            TRY(exec_launch(r, gpu_gemv_kernel((int)w.type, M), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
+                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = (int)M, .N = (int)w.n_row, .K = (int)K, .type = (int)w.type };
+            TRY(exec_launch(r, gpu_gemv_kernel((int)w.type, (int)M), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
         }
     }
     return p->bias ? exec_add(r, p->M, N, p->y, p->bias, 0, p->y, err) : 0;

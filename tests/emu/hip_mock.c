@@ -3,6 +3,8 @@
  *
  * Work is done when it is given, but what goes to a stream that is being captured is kept until the graph is launched.
  *   HIP_MOCK_BYTES=N    memory of the device (default 1 GiB)
+ *   HIP_MOCK_NAME=NAME  of the device, in place of one that says that it is emulated
+ *   HIP_MOCK_WRONG=KERNEL  that kernel does nothing
  *   HIP_MOCK_FAIL=N     the N-th launch, and all that come after it, fail with 719, as those of a lost device do
  *   HIP_MOCK_COUNT=F    at the end the file F has a line: launches, launches of graphs, and what the emulator found wrong */
 #include "gpu/api.h"
@@ -56,7 +58,7 @@ static void report(void)
 int hipInit(unsigned flags) { return (void)flags, atexit(report) ? INVALID : OK_; }
 int hipGetDeviceCount(int *n) { return *n = 1, OK_; }
 int hipSetDevice(int device) { return device == 0 ? OK_ : NO_DEVICE; }
-int hipDeviceGetName(char *name, int size, int device) { return (void)device, snprintf(name, (size_t)size, "AMD Instinct MI300X, emulated"), OK_; }
+int hipDeviceGetName(char *name, int size, int device) { return (void)device, snprintf(name, (size_t)size, "%s", getenv("HIP_MOCK_NAME") ? getenv("HIP_MOCK_NAME") : "AMD Instinct MI300X, emulated"), OK_; }
 int hipDeviceTotalMem(size_t *n, int device) { return (void)device, *n = (size_t)number("HIP_MOCK_BYTES", 1 << 30), OK_; }
 int hipDriverGetVersion(int *version) { return *version = 60443483, OK_; }
 int hipMemGetInfo(size_t *left, size_t *total) { return hipDeviceTotalMem(total, 0), *left = *total - hip.bytes, OK_; }
@@ -173,6 +175,8 @@ static int run(const struct node *n)
     hip.n_launch++;
     if (lost())
         return LOST;
+    if (getenv("HIP_MOCK_WRONG") && !strcmp(n->kernel->name, getenv("HIP_MOCK_WRONG")))
+        return OK_;
     const int rc = amd_launch((int)n->grid[0], (int)n->grid[1], (int)n->grid[2], (int)n->n_thread, n->args, n->n);
     hip.bad = amd_bad;
     return rc ? LOST : OK_;
