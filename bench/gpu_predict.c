@@ -6,7 +6,7 @@
  * for each: shorter ones show the host.  A row is judged unless it was fitted to (plan/kernel.def), or is of a product of few rows that arithmetic bounds and
  * that is being replaced.
  * --shapes is of a device that the record is not of: what its rows would take there, large products and prefill attention by the kernels of gfx942.
- * --fit prints instead, of each row, the constant of the kernel that would make it exact: instructions, or the share of the peak. */
+ * --fit prints instead, of each row, the constant of the kernel that would make it exact: clocks of a lane, or the share of the peak. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ static void print_shape(const struct device *d, struct kernel_row r)
         printf("%-28s %-52s %10.2f %8.0f %8.1f  %s\n", r.name, r.shape, t.seconds * 1e6, r.bytes / t.seconds / 1e9, t.flop / t.seconds / 1e12, kernel_bound_name(t.bound));
 }
 
-/* By halving: time grows with instructions and falls with the share. */
+/* By halving: time grows with clocks and falls with the share. */
 static void print_fit(const struct device *d, const struct kernel_row *r, double us)
 {
     struct kernel_time t;
@@ -94,7 +94,7 @@ static void print_fit(const struct device *d, const struct kernel_row *r, double
         const bool longer = kernel_foretell_as(&t, d, r, &(struct kernel_constants){ matrix ? 0 : x, matrix ? x : 1 }) && t.seconds * 1e6 > us;
         *(longer == matrix ? &low : &high) = x;
     }
-    printf("%-28s %-52s %10.2f  %s %.3g\n", r->name, r->shape, us, matrix ? "share" : "instructions", low);
+    printf("%-28s %-52s %10.2f  %s %.3g\n", r->name, r->shape, us, matrix ? "share" : "clocks", low);
 }
 
 enum print { JUDGED, FIT, SHAPES };

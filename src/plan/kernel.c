@@ -14,7 +14,7 @@
 #define CACHED 64e6
 
 enum kind { COPY, GEMV, DECODE, ROWS, TILES, PREFILL };
-static const struct kernel { const char *name; enum kind kind; double trips, instructions, share, bm, bn; const char *fitted; } table[] = {
+static const struct kernel { const char *name; enum kind kind; double trips, clocks, counted, share, bm, bn; const char *fitted; } table[] = {
 #define K(...) { __VA_ARGS__ },
 #include "plan/kernel.def"
 };
@@ -38,8 +38,9 @@ static const struct kernel *find(const char *name)
 
 /* ---- times ---- */
 
-/* Instructions of lanes a second: of NVIDIA's 128 lanes a unit and clock, a multiplication and an addition each, the f32 peak counts two; of gfx942's 64 it counts four, as pairs. */
-static double lanes_of(const struct device *d) { return d->peak[NUMBER_F32] / (strcmp(d->vendor, "AMD") ? 2 : 4); }
+static bool amd(const struct device *d) { return !strcmp(d->vendor, "AMD"); }
+/* Clocks of lanes a second: of NVIDIA's 128 lanes a unit, a multiplication and an addition each, the f32 peak counts two; of gfx942's 64 it counts four, as pairs. */
+static double lanes_of(const struct device *d) { return d->peak[NUMBER_F32] / (amd(d) ? 4 : 2); }
 static double launch_of(const struct device *d) { return d->kernel * LAUNCH; }
 static double trips_of(const struct device *d, double n) { return d->kernel * TRIP * n; }
 static double busy(const struct device *d, double blocks) { return d->units ? fmin(1, blocks / d->units) : 1; }
@@ -48,10 +49,10 @@ static double busy(const struct device *d, double blocks) { return d->units ? fm
 static void take(struct kernel_time *t, const struct device *d, const struct kernel *k, double bytes, double flop, double blocks)
 {
     const double begin = launch_of(d) + trips_of(d, k->trips), memory = bytes / (d->reach * d->bandwidth * busy(d, blocks));
-    const double arithmetic = flop * k->instructions / (lanes_of(d) * busy(d, blocks)), most = fmax(memory, arithmetic);
+    const double arithmetic = flop * (amd(d) ? k->counted : k->clocks) / (lanes_of(d) * busy(d, blocks)), most = fmax(memory, arithmetic);
     t->seconds = begin + most, t->flop = flop;
     t->bound = begin > most ? KERNEL_LAUNCH : memory >= arithmetic ? KERNEL_MEMORY : KERNEL_ARITHMETIC;
-    t->fitted = t->bound == KERNEL_ARITHMETIC ? k->fitted : NULL;
+    t->fitted = t->bound == KERNEL_ARITHMETIC && !amd(d) ? k->fitted : NULL;
 }
 
 static bool copy(struct kernel_time *t, const struct device *d, const struct kernel *k, const struct kernel_row *r)
@@ -103,7 +104,7 @@ static bool rows(struct kernel_time *t, const struct device *d, const struct ker
 /* Of a unit.  mma, not mma_of[]: in that the operands' quantisation is counted, which here is no part of the product. */
 static double rate_of(const struct device *d, const struct kernel *k, enum number what)
 {
-    return (k->share > 0 ? k->share : d->mma) * device_peak(d, what) / d->units;
+    return (k->share > 0 && !amd(d) ? k->share : d->mma) * device_peak(d, what) / d->units;
 }
 
 static bool tiles(struct kernel_time *t, const struct device *d, const struct kernel *k, const struct kernel_row *r)
@@ -159,7 +160,7 @@ bool kernel_foretell_as(struct kernel_time *out, const struct device *d, const s
         return false;
     struct kernel k = *found;
     if (c)
-        k.instructions = c->instructions, k.share = c->share;
+        k.clocks = c->clocks, k.share = c->share;
     return fn[k.kind](out, d, &k, r);
 }
 

@@ -4,7 +4,7 @@
  *     launch = kernel / 2, trip = kernel / 6       device.kernel is of a norm of a few rows, one of many in a graph: its launch, and three
  *                                                  trips to memory that wait for each other
  *     memory      launch + trips + bytes / (reach * bandwidth * min(1, blocks / units))
- *     arithmetic  launch + trips + instructions / (peak of f32 / 2, AMD / 4)   where that is longer: so many lanes begin an instruction each second
+ *     arithmetic  launch + trips + clocks of lanes / (peak of f32 / 2, AMD / 4)      where that is longer
  *     products    launch + trips + rounds of tiles * 2 bm bn K / rate          rate = mma * peak / units * min(1, bm bn / (bm + bn) / RIDGE)
  *     prefill     launch + trips + rounds of blocks * (operations of a block / rate + three trips + products and softmax of one block of keys),
  *                 what comes after / rate hidden by nothing
@@ -12,7 +12,7 @@
  *
  * A kernel that does not reach mma has a share of the peak of its own.
  *
- * Not foretold: what the host or the driver does, copies that a cache holds.  What is bound by arithmetic has a constant of instructions that was fitted on
+ * Not foretold: what the host or the driver does, copies that a cache holds.  What is bound by arithmetic has a constant of clocks that was fitted on
  * another device than it is judged by (bench/gpu_predict).  gfx942: no kernel ran on hardware; where a time of one is shown, KERNEL_NEVER_RUN stands beside it.
  * Pure functions: any thread. */
 #ifndef PLAN_KERNEL_H
@@ -36,7 +36,7 @@ struct kernel_time {
 /* False where nothing is foretold. */
 bool kernel_foretell(struct kernel_time *out, const struct device *d, const struct kernel_row *r);
 /* The same with the kernel's own constants in place of the table's (bench/gpu_predict fits them). */
-struct kernel_constants { double instructions, share; };
+struct kernel_constants { double clocks, share; };
 bool kernel_foretell_as(struct kernel_time *out, const struct device *d, const struct kernel_row *r, const struct kernel_constants *c);
 const char *kernel_bound_name(enum kernel_bound b);       /* "launch", "memory", "arithmetic", "matrix" */
 #endif
