@@ -13,7 +13,7 @@
 #define SMALL 131072                   /* bytes that a copy reads and writes within its launch; more, up to CACHED, may never reach the memory when it is timed again and again */
 #define CACHED 64e6
 
-enum kind { COPY, GEMV, DECODE, ROWS, TILES, PREFILL };
+enum kind { COPY, GEMV, DECODE, ROWS, TILES, BATCH, PREFILL };
 static const struct kernel { const char *name; enum kind kind; double trips, clocks, counted, share, bm, bn; const char *fitted; } table[] = {
 #define K(...) { __VA_ARGS__ },
 #include "plan/kernel.def"
@@ -121,6 +121,21 @@ static bool tiles(struct kernel_time *t, const struct device *d, const struct ke
     return true;
 }
 
+/* Products of some rows: a block has 64 of them and 128 columns, and rows that are not there, by 16, cost nothing.  Runs of K are joined by a kernel of its own. */
+static bool batch(struct kernel_time *t, const struct device *d, const struct kernel *k, const struct kernel_row *r)
+{
+    int M, N, K, runs;
+    if (sscanf(r->shape, "M %d, N %d, K %d, %*[^,], runs %d", &M, &N, &K, &runs) != 4 || runs < 1 || !d->units)
+        return false;
+    const double n = ceil(N / k->bn) * runs * ceil(M / k->bm), rows = ceil(fmin(M, k->bm) / 16) * 16, memory = r->bytes / (d->reach * d->bandwidth * busy(d, n));
+    const double sums = ceil(n / d->units) * 2 * rows * k->bn * K / runs / rate_of(d, k, NUMBER_BF16);
+    t->seconds = launch_of(d) + trips_of(d, k->trips) + fmax(sums, memory), t->flop = 2. * M * N * K;
+    t->bound = sums > memory ? KERNEL_MATRIX : KERNEL_MEMORY, t->fitted = sums > memory ? k->fitted : NULL;
+    if (runs > 1)
+        t->seconds += launch_of(d) + trips_of(d, k->trips) + (runs + 1.) * M * N * 4 / (d->reach * d->bandwidth);
+    return true;
+}
+
 /* Keys that a block of queries sees are rounded up to blocks of keys; causal ones see half of them, and of the last block of keys half is too many.
  * No ridge: queries stay where they are. */
 static bool prefill(struct kernel_time *t, const struct device *d, const struct kernel *k, const struct kernel_row *r)
@@ -148,7 +163,7 @@ static bool launches(struct kernel_time *t, const struct device *d, const struct
 
 bool kernel_foretell_as(struct kernel_time *out, const struct device *d, const struct kernel_row *r, const struct kernel_constants *c)
 {
-    static bool (*const fn[])(struct kernel_time *, const struct device *, const struct kernel *, const struct kernel_row *) = { copy, gemv, decode, rows, tiles,
+    static bool (*const fn[])(struct kernel_time *, const struct device *, const struct kernel *, const struct kernel_row *) = { copy, gemv, decode, rows, tiles, batch,
                                                                                                                                  prefill };
     *out = (struct kernel_time){ 0 };
     if (!(d->kernel > 0) || !(d->peak[NUMBER_F32] > 0))

@@ -134,7 +134,10 @@ static json_t *learnt_json(struct learnt *l)
     json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s}", "device", l->key, "name", l->name, "driver", l->driver, "driver_version", l->driver_version, "lathe",
                           l->version, "when", l->when);
     for (size_t i = 0; o && i < COUNT(numbers); i++)
-        json_object_set_new(o, numbers[i].key, json_real(*number_at(l, i)));
+        if (json_object_set_new(o, numbers[i].key, json_real(*number_at(l, i)))) {
+            json_decref(o);
+            o = NULL;
+        }
     return o;
 }
 

@@ -113,6 +113,8 @@ static void what_bounds_a_kernel_is_named(void **state)
     const struct kernel_time t = foretold(d, "time", "gemv_q4_0_8", "M 8, N 28672, K 4096", 66060288, 1879048192);
     assert_string_equal(kernel_bound_name(t.bound), "arithmetic");
     assert_true(t.replaced && !strcmp(t.fitted, "h200"));
+    const struct kernel_time few = foretold(d, "time", "gemm_q", "M 8, N 28672, K 4096, q4_0, runs 2", 66060288, 0), many = foretold(d, "time", "gemm_q", "M 512, N 28672, K 4096, q4_0, runs 2", 66060288, 0);
+    assert_true(few.bound == KERNEL_MEMORY && many.bound == KERNEL_MATRIX && few.flop * 64 == many.flop && few.seconds < many.seconds);
     assert_true(foretold(d, "time", "attn_sm90_128", "2 sequences of 8192, heads 16 / 16 of 128, causal", 0, 0).seconds <
                 foretold(d, "time", "attn_sm90_128", "2 sequences of 8192, heads 16 / 16 of 128", 0, 0).seconds);
     assert_true(foretold(d, "time", "attn_decode_128_4 and join", "d 128, heads 32 / 8, 1 sequences of 8192", 33554432, 1.3e8).seconds >
