@@ -60,7 +60,7 @@ int main(int argc, char **argv)
         here_probe(h, &n_layer, &seconds);
         for (int i = 0; i < N_TEST; i++) {
             struct bench_result b;
-            check(bench_run(e, &tests[i], 3, pool, &b, &err));
+            check(bench_run(e, &tests[i], 3, NULL, pool, &b, &err));
             measured[i][r] = stat_median(b.seconds, b.n), said[i][r] = foretold(h, &tests[i]);
             off[i][r] = said[i][r] / measured[i][r] - 1, limit[i][r] = b.tokens / b.limit / measured[i][r] - 1;
         }

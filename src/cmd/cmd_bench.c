@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stat.h"
+#include "base/tree.h"
 #include "base/when.h"
 #include "cmd/bench_serve.h"
 #include "cmd/cmd.h"
@@ -14,7 +15,9 @@
 #include "eval/interval.h"
 #include "infer/bench.h"
 #include "model/model.h"
+#include "nn/device.h"
 #include "nn/limits.h"
+#include "plan/learnt.h"
 
 static bool limits;
 static const char *prompts, *gens, *batches, *depths = "0", *out_dir;
@@ -81,7 +84,39 @@ static int list_tests(struct bench_test *test, struct err *err)
     return n ? n : ERR(err, USAGE, "nothing to measure: give -p or -n a number above 0");
 }
 
-static json_t *result_json(const struct engine *e, const char *path, const struct bench_result *r)
+/* What the limits are of, where they are not this machine's. */
+struct device_limits { struct limits limits; char product[128], source[400]; };
+
+/* What its own self test measured, else the data sheet of its kind; of a part that a partition mode made, its share. */
+static void find_limits(struct device_limits *l, const struct graph_device *on)
+{
+    struct learnt learnt;
+    struct err err;
+    const struct device *d = device_find(on->model, &err);
+    *l = (struct device_limits){ 0 };
+    snprintf(l->product, sizeof l->product, "%s", on->model);
+    if (!d) {
+        snprintf(l->source, sizeof l->source, "not known: it is none of lathe plan --devices");
+        return;
+    }
+    const double share = on->n_unit > 0 && d->units > on->n_unit ? (double)on->n_unit / d->units : 1;
+    l->limits.f32 = share * d->peak[NUMBER_F32], l->limits.bf16 = share * device_peak(d, NUMBER_BF16), l->limits.int8 = share * device_peak(d, NUMBER_INT8);
+    l->limits.read = share * d->bandwidth;
+    const bool known = share == 1 && learnt_load(&learnt, d->key, &err) == 0;
+    if (known && learnt.read > 0)
+        l->limits.read = learnt.read;
+    if (known && learnt.bf16 > 0)
+        l->limits.bf16 = learnt.bf16;
+    if (known && (learnt.read > 0 || learnt.bf16 > 0))
+        snprintf(l->source, sizeof l->source, "%s%s%s by the self test of %.10s, else by the data sheet of %s", learnt.read > 0 ? "bandwidth" : "", learnt.read > 0 && learnt.bf16 > 0 ? " and " : "",
+                 learnt.bf16 > 0 ? "bf16" : "", learnt.when, d->name);
+    else if (share < 1)
+        snprintf(l->source, sizeof l->source, "the share of %d in %d units of the data sheet of %s", on->n_unit, d->units, d->name);
+    else
+        snprintf(l->source, sizeof l->source, "by the data sheet of %s (lathe plan --learn takes what its self test measures)", d->name);
+}
+
+static json_t *result_json(const struct engine *e, const char *path, const struct device_limits *on, const struct bench_result *r)
 {
     double ns[BENCH_REPEAT_MAX], ts[BENCH_REPEAT_MAX];
     json_t *samples_ns = json_array(), *samples_ts = json_array();
@@ -98,13 +133,13 @@ static json_t *result_json(const struct engine *e, const char *path, const struc
         here = (struct limits){ .cpu = "unknown" };
     int64_t total;
     config_params(engine_config(e), &total, NULL);
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:I, s:I, s:f, s:f, s:o, s:o, s:i, s:f, s:s, s:f, s:f, s:f, s:f, s:f}",
-                     "build_commit", LATHE_VERSION, "build_number", 0, "cpu_info", here.cpu, "gpu_info", "", "backends", cpu_kernels()->level, "model_filename", path, "model_type",
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:I, s:I, s:f, s:f, s:o, s:o, s:i, s:o, s:s, s:o, s:f, s:f, s:f, s:f, s:s}",
+                     "build_commit", LATHE_VERSION, "build_number", 0, "cpu_info", here.cpu, "gpu_info", on ? on->product : "", "backends", cpu_kernels()->level, "model_filename", path, "model_type",
                      family_name(engine_config(e)->family), "model_size", (json_int_t)engine_weight_bytes(e), "model_n_params", (json_int_t)total, "n_batch", engine_step_tokens(e),
                      "n_ubatch", engine_step_tokens(e), "n_threads", cmd_n_thread(), "n_prompt", r->test.n_prompt, "n_gen", r->test.n_gen, "n_depth", r->test.n_depth, "test_time",
                      now, "avg_ns", (json_int_t)stat_mean(ns, r->n), "stddev_ns", (json_int_t)stat_stddev(ns, r->n), "avg_ts", stat_mean(ts, r->n), "stddev_ts",
-                     stat_stddev(ts, r->n), "samples_ns", samples_ns, "samples_ts", samples_ts, "batch", r->test.batch, "limit", r->limit, "limit_kind", r->limit_kind, "share",
-                     r->share, "limit_int8_ops", r->limits.int8, "limit_bf16_flops", r->limits.bf16, "limit_f32_flops", r->limits.f32, "limit_read_bytes_per_s", r->limits.read);
+                     stat_stddev(ts, r->n), "samples_ns", samples_ns, "samples_ts", samples_ts, "batch", r->test.batch, "limit", tree_number(r->limit), "limit_kind", r->limit_kind, "share",
+                     tree_number(r->share), "limit_int8_ops", r->limits.int8, "limit_bf16_flops", r->limits.bf16, "limit_f32_flops", r->limits.f32, "limit_read_bytes_per_s", r->limits.read, "limit_source", on ? on->source : "sampled beside each repetition");
 }
 
 static void name_test(const struct bench_test *t, char *out, size_t n)
@@ -122,7 +157,10 @@ static void print_row(const struct bench_result *r)
         ts[i] = r->tokens / r->seconds[i];
     const double mean = stat_mean(ts, r->n), sd = stat_stddev(ts, r->n);
     name_test(&r->test, name, sizeof name);
-    printf("%-26s %10.1f +- %-7.1f %10.1f  %-15s %4.0f%%\n", name, mean, sd, r->limit, r->limit_kind, 100 * r->share);
+    if (isnan(r->limit))
+        printf("%-26s %10.1f +- %-7.1f %10s  %-15s %5s\n", name, mean, sd, "-", r->limit_kind, "-");
+    else
+        printf("%-26s %10.1f +- %-7.1f %10.1f  %-15s %4.0f%%\n", name, mean, sd, r->limit, r->limit_kind, 100 * r->share);
     fflush(stdout);
 }
 
@@ -157,17 +195,19 @@ static int keep(json_t *evidence, struct err *err)
     return evidence_write(evidence, out_dir, NULL, err);
 }
 
-static int bench_model(struct engine *e, const char *path, const struct bench_test *test, int n_test, struct pool *pool, json_t *evidence, struct err *err)
+static int bench_model(struct engine *e, const char *path, const struct device_limits *on, const struct bench_test *test, int n_test, struct pool *pool, json_t *evidence, struct err *err)
 {
     json_t *all = json_array();
     int rc = 0;
+    if (!cmd_json && on)
+        printf("limits of %s, %s: %s\n", cmd_device, on->product, on->source);
     if (!cmd_json)
         printf("%-26s %10s    %-7s %10s  %-15s %5s\n", "test", "tokens/s", "sd", "limit", "set by", "share");
     for (int i = 0; i < n_test && !rc && !cmd_stop; i++) {
         struct bench_result r;
-        rc = bench_run(e, &test[i], (int)repeat, pool, &r, err);
+        rc = bench_run(e, &test[i], (int)repeat, on ? &on->limits : NULL, pool, &r, err);
         if (!rc && cmd_json)
-            json_array_append_new(all, result_json(e, path, &r));
+            json_array_append_new(all, result_json(e, path, on, &r));
         else if (!rc)
             print_row(&r);
         if (!rc && evidence)
@@ -216,9 +256,13 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
     json_t *evidence;
     TRY(cmd_pool(&pool, err));
     TRY(cmd_open_device(&o.device, err));
+    struct device_limits on;
+    if (o.device)
+        find_limits(&on, o.device);
+    const bool elsewhere = o.device != NULL;
     TRY(engine_new(&e, args[0], &o, pool, err));
     int rc = evidence_of(&evidence, args[0], err);
-    rc = rc ? rc : bench_model(e, args[0], test, n_test, pool, evidence, err);
+    rc = rc ? rc : bench_model(e, args[0], elsewhere ? &on : NULL, test, n_test, pool, evidence, err);
     json_decref(evidence);
     engine_free(e);
     return rc;
@@ -245,7 +289,8 @@ static const struct opt opts[] = {
 const struct command command_bench = {
     "bench", "[MODEL | serve URL]", "how fast a model runs here, what this machine can do, how a server bears its load",
     TEXT("For each prompt length and each number of sequences: tokens per second (mean and standard deviation), the most that the\n"
-    "limits measured beside each repetition allow, which of them that is, and the median share.  The limit is the larger of the\n"
+    "limits measured beside each repetition allow, which of them that is, and the median share.  On a --device\n"
+    "they are its own: what its self test measured (lathe plan --learn), else its data sheet's.  The limit is the larger of the\n"
     "operations of all products and of attention at the peak of their types, and the weights and cache read once a step at the\n"
     "bandwidth from memory.  --json prints llama-bench's fields, and batch, limit, limit_kind and share.\n"
     "--limits: operations per second in registers (fp32, bf16, int8 multiply-adds, counted as two) and bytes read per second, on\n"

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/option_modes.h"
 #include "cmd/plan_check.h"
+#include "cmd/plan_learn.h"
 #include "cmd/plan_lists.h"
 #include "cmd/plan_model.h"
 #include "cmd/plan_options.h"
@@ -11,17 +12,18 @@
 #include "cmd/plan_versus.h"
 
 static bool check, devices, models;
+static const char *learn;
 static struct plan_options o = {
-    .weights = "auto", .cache = "auto", .price = -1, .kwh = 0.15, .watts = -1, .network = -1, .bandwidth = 1, .peak = 1, .memory = 1,
+    .device_model = "auto", .weights = "auto", .cache = "auto", .price = -1, .kwh = 0.15, .watts = -1, .network = -1, .bandwidth = 1, .peak = 1, .memory = 1,
     .workload = "chat", .ttft_s = 2, .tpot_s = 0.1, .life_years = 4, .idle = 0.3, .tokens = 1e9, .batch_tokens = 4e6, .imbalance = 1, .launch_s = -1,
 };
 
 /* ---- which options belong together ---- */
 
-enum { CHECK = 1, DEVICES = 2, MODELS = 4, FACTS = 8, SERVE = 16, VERSUS = 32, TRAIN = 64, SERVED = SERVE | VERSUS, PLANNED_FOR = SERVED | TRAIN };
-static const char *const mode_word[] = { "--check", "--devices", "--models", "MODEL alone", "MODEL with --device", "--versus", "--train" };
+enum { CHECK = 1, DEVICES = 2, MODELS = 4, FACTS = 8, SERVE = 16, VERSUS = 32, TRAIN = 64, LEARN = 128, SERVED = SERVE | VERSUS, PLANNED_FOR = SERVED | TRAIN };
+static const char *const mode_word[] = { "--check", "--devices", "--models", "MODEL alone", "MODEL with --device", "--versus", "--train", "--learn" };
 static const struct option_use uses[] = {
-    { "device", PLANNED_FOR }, { "weights", PLANNED_FOR }, { "weight-bits", PLANNED_FOR }, { "price", PLANNED_FOR }, { "watts", PLANNED_FOR }, { "network", PLANNED_FOR },
+    { "device", PLANNED_FOR }, { "device-model", PLANNED_FOR }, { "weights", PLANNED_FOR }, { "weight-bits", PLANNED_FOR }, { "price", PLANNED_FOR }, { "watts", PLANNED_FOR }, { "network", PLANNED_FOR },
     { "bandwidth-times", PLANNED_FOR }, { "peak-times", PLANNED_FOR }, { "memory-times", PLANNED_FOR }, { "explain", PLANNED_FOR },
     { "workload", SERVED }, { "prompt", SERVED }, { "output", SERVED }, { "rate", SERVED }, { "users", SERVED }, { "think", SERVED }, { "ramp", SERVED }, { "ttft", SERVED }, { "tpot", SERVED }, { "e2e", SERVED },
     { "requests", SERVED }, { "seed", SERVED }, { "kv", SERVED }, { "tp", SERVED }, { "pp", SERVED }, { "ep", SERVED }, { "parallel", SERVED }, { "step-tokens", SERVED }, { "host", SERVED },
@@ -32,13 +34,13 @@ static const struct option_use uses[] = {
 
 static int check_options(int n_args, struct err *err)
 {
-    if (check + devices + models + (n_args > 0) != 1)
-        return ERR(err, USAGE, "expected one of MODEL, --check, --devices and --models");
+    if (check + devices + models + (learn != NULL) + (n_args > 0) != 1)
+        return ERR(err, USAGE, "expected one of MODEL, --check, --devices, --models and --learn");
     if (n_args && o.train && o.versus)
         return ERR(err, USAGE, "expected one of --train and --versus");
     if (o.train && o.weight_bits > 0 && !o.lora_rank)
         return ERR(err, USAGE, "--weight-bits: with --train it is of weights that are not learned: --lora-rank");
-    const unsigned mode = check ? CHECK : devices ? DEVICES : models ? MODELS : o.train ? TRAIN : o.versus ? VERSUS : o.device.n ? SERVE : FACTS;
+    const unsigned mode = check ? CHECK : devices ? DEVICES : models ? MODELS : learn ? LEARN : o.train ? TRAIN : o.versus ? VERSUS : o.device.n ? SERVE : FACTS;
     return option_modes_check(uses, sizeof uses / sizeof *uses, mode_word, sizeof mode_word / sizeof *mode_word, mode, err);
 }
 
@@ -52,6 +54,8 @@ static int run_plan(const char *const *args, int n_args, struct err *err)
         return plan_list_devices(err);
     if (models)
         return plan_list_models(err);
+    if (learn)
+        return plan_learn(learn, err);
     TRY(plan_model_open(&m, args[0], err));
     if (o.train && !o.device.n)
         return ERR(err, USAGE, "--train is of --device, which is missing: NAME[:COUNT], such as h100:8 (lathe plan --devices)");
@@ -71,6 +75,7 @@ static int run_plan(const char *const *args, int n_args, struct err *err)
 
 static const struct opt opts[] = {
     { OPT_LIST, "device", &o.device, "<name[:mode][:count]>", "such as mi300x:8 or mi300x:cpx:8 (--devices); may be given again; without a count as many as it takes; with =1.99/h rented at that, with =25000 (--versus) bought", 0, 0 },
+    { OPT_CHOICE, "device-model", &o.device_model, "auto|learnt|table", "whose constants a device has: the table's, or those that --learn took from its self test; auto: these where there are any", 0, 0 },
     { OPT_STR, "weights", &o.weights, "<type>", "of matrices: auto, f32, bf16, fp8, int8, fp4; auto: as the files have them, or bf16", 0, 0 },
     { OPT_FLOAT, "weight-bits", &o.weight_bits, "<float>", "of a number of them with its scales, such as 4.5 of q4_0; 0: the type's own", 0, 64 },
     { OPT_FLOAT, "price", &o.price, "<usd>", "of a device and hour; below 0: the table's", -1, 1e6 },
@@ -115,6 +120,7 @@ static const struct opt opts[] = {
     { OPT_FLOAT, "imbalance", &o.imbalance, "<float>", "--train: rows of the fullest device's experts over the mean", 1, 1000 },
     { OPT_FLAG, "hide-experts", &o.hide_experts, NULL, "--train: experts' rows travel while another micro-batch is computed (DualPipe)", 0, 0 },
     { OPT_FLAG, "check", &check, NULL, "how far off predictions were on this machine: of steps, memory and answers", 0, 0 },
+    { OPT_STR, "learn", &learn, "<report>", "of lathe selftest --json or --out: figures of that device, for its plans from now on", 0, 0 },
     { OPT_FLAG, "devices", &devices, NULL, "the devices that are known by name, with what is known of them", 0, 0 },
     { OPT_FLAG, "models", &models, NULL, "the models that are known by name, with where their configurations are from", 0, 0 },
     OPT_THREADS, OPT_JSON, OPT_QUIET, OPT_LAST,
@@ -134,6 +140,7 @@ const struct command command_plan = {
     "also the arithmetic of each of these numbers, and the next layouts.  Memory is that of bf16 weights with fp32 master weights and two moments, gradients of --gradient-bytes.\n\n",
     "lathe train, and lathe serve --foretell, leave what they predicted and what then was in $XDG_STATE_HOME/lathe/plans.jsonl\n"
     "(~/.local/state): --check tells how far off that was, for each kind of prediction and machine.  doc/planning.md tells more, also of how\n"
-    "far to trust a plan."),
+    "far to trust a plan.\n\n"
+    "--learn keeps what `lathe selftest` measured on a GPU in ~/.cache/lathe/devices.json: bandwidth, products, launches.  Plans of that device then go by it, and say so."),
     opts, run_plan, 0, 1,
 };

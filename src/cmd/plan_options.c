@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "plan/learnt.h"
 
 #define DEVICES_MOST 100000
 
@@ -16,6 +17,24 @@ static int read_price(double *usd, bool *hourly, const char *text, const char *e
     *usd = equal ? strtod(equal + 1, &end) : 0;
     *hourly = equal && !strcmp(end, "/h");
     return equal && (end == equal + 1 || (*end && !*hourly) || !(*usd > 0 && *usd < 1e9)) ? ERR(err, USAGE, "--device '%.80s': expected dollars behind =, such as h100:8=25000, or h100:8=1.99/h", text) : 0;
+}
+
+/* What was learnt of this device, if anything: a part of one, by a partition mode, was not measured. */
+static int take_learnt(struct device *d, const char *model, struct err *err)
+{
+    struct learnt l;
+    const bool must = !strcmp(model, "learnt");
+    if (!strcmp(model, "table") || (*d->mode && !must))
+        return 0;
+    if (*d->mode)
+        return ERR(err, USAGE, "--device-model learnt: figures are of whole devices, found %s in %s", d->name, d->mode);
+    const int rc = learnt_load(&l, d->key, err);
+    if (rc == ERR_NOTFOUND && !must)
+        return 0;
+    TRY(rc);
+    learnt_apply(d, &l);
+    log_info("%s: %s (--device-model table: without)", d->name, d->learnt);
+    return 0;
 }
 
 int plan_device_parse(struct plan_device *d, const char *text, const struct plan_options *o, struct err *err)
@@ -48,6 +67,8 @@ int plan_device_parse(struct plan_device *d, const char *text, const struct plan
         return err_context(err, "--device");
     }
     struct device *v = &d->device;
+    if (strcmp(name, PLAN_HERE))
+        TRY(take_learnt(v, o->device_model, err));
     if (o->price >= 0)
         v->price_low = v->price = v->price_high = o->price, v->price_date = "as given";
     if (hourly)

@@ -6,6 +6,7 @@
 
 struct plan_options {
     struct opt_list device;                  /* NAME[:MODE][:COUNT][=USD[/h]] each */
+    const char *device_model;                /* auto, learnt, table: whose constants a device has (plan/learnt.h) */
     const char *weights, *cache;             /* words of numbers, "auto" */
     double weight_bits;
     double price, kwh, watts, network;       /* of every device, in place of the table's; < 0: the table's */

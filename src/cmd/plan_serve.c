@@ -193,7 +193,7 @@ static void print_explained(const struct served_plan *p, const struct plan_model
             printf("    %4d x %-32s %9s, at least %9s: %s operations, %s%s%s\n", r->count, r->what, fmt_seconds_fine(a, r->seconds), fmt_seconds_fine(b, r->roofline), fmt_count(c, r->flops),
                    fmt_bytes(d, r->bytes), r->sent > 0 ? ", sent " : "", r->sent > 0 ? fmt_bytes(e, r->sent) : "");
     }
-    printf("  how sure: %s\n", p->device.device.fitted ? p->device.device.fitted : "from its data sheet alone");
+    printf("  how sure: %s\n", device_sure((char[DEVICE_SURE]){ 0 }, &p->device.device));
     const double reached = deployments_reach(p, m, w);
     if (isfinite(reached))
         printf("  deployments of its kind reach %.4g tokens/s with such texts and target (%s)\n", reached, SERVE_FITTED_ERROR);
@@ -240,7 +240,7 @@ json_t *plan_serve_json(const struct served_plan *p, const struct plan_model *m,
     json_object_set_new(all, "usd_per_million_output_tokens", tree_number(usd_mtok(p))), json_object_set_new(all, "wh_per_million_output_tokens", tree_number(wh_mtok(p)));
     json_object_set_new(all, "usd_per_hour", d->price > 0 ? json_real(p->n * d->price) : json_null()), json_object_set_new(all, "price_date", d->price_date ? json_string(d->price_date) : json_null());
     json_object_set_new(all, "deployments_reach_tokens_per_s", tree_number(deployments_reach(p, m, w)));
-    json_object_set_new(all, "fitted", d->fitted ? json_string(d->fitted) : json_null());
+    json_object_set_new(all, "fitted", d->fitted ? json_string(d->fitted) : json_null()), json_object_set_new(all, "learnt", *d->learnt ? json_string(d->learnt) : json_null());
     return all;
 }
 

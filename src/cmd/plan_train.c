@@ -105,7 +105,7 @@ static void print_device(const struct train_plan *p, int n, const struct train_m
     print_parts(p, d);
     print_whole(p, d, o);
     char sure[TRAIN_HOW_SURE];
-    printf("  how sure: %s; products and exchanges: %s\n", train_how_sure(sure, m, d), d->fitted ? d->fitted : "from its data sheet alone");
+    printf("  how sure: %s; products and exchanges: %s\n", train_how_sure(sure, m, d), device_sure((char[DEVICE_SURE]){ 0 }, d));
     if (o->explain)
         print_explained(p, m, job, d, o);
     if (o->explain)
@@ -137,10 +137,10 @@ static json_t *plan_json(const struct train_plan *p, const struct train_model *m
         json_object_set_new(time, train_time_name((enum train_time_part)i), json_real(p->time[i]));
     json_t *layout = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:s, s:i}", "tp", l->tp, "pp", l->pp, "dp", l->dp, "ep", l->ep, "interleave", l->interleave, "zero", l->zero, "micro_batch",
                                l->micro, "sequence_parallel", l->sequence, "recompute", train_recompute_name(l->recompute), "recompute_layers", l->again);
-    return json_pack("{s:s, s:b, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:s, s:o}", "device", d->name, "fits", 1, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
+    return json_pack("{s:s, s:b, s:i, s:o, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:s, s:o, s:o}", "device", d->name, "fits", 1, "devices", p->n, "layout", layout, "tokens_per_s", p->tokens_second, "bytes",
                      p->bytes, "memory", memory, "step_seconds", p->seconds, "step_parts", time, "mfu_causal", p->mfu_causal, "mfu_palm", p->mfu_palm, "hfu", p->hfu, "hours", hours, "usd",
                      p->usd_hour > 0 ? json_real(hours * p->usd_hour) : json_null(), "watt_hours", p->watts > 0 ? json_real(hours * p->watts) : json_null(), "explained", explained_json(p, m, job, d), "how_sure", train_how_sure(sure, m, d), "fitted",
-                     d->fitted ? json_string(d->fitted) : json_null());
+                     d->fitted ? json_string(d->fitted) : json_null(), "learnt", *d->learnt ? json_string(d->learnt) : json_null());
 }
 
 /* Where no number is given: the least power of two that the model fits on. */

@@ -589,6 +589,7 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
     x->base = (struct graph_device){ .plan = plan, .room = room, .bind = bind, .packed = packed, .pack = pack, .put = put, .floats = floats, .fill = fill, .send = send_tensor, .run = run,
                                      .wait = wait, .fetch = fetch, .fetch_kind = fetch_kind, .draw = draw, .draw_from = draw_from, .copy_page = copy_page, .host_alloc = host_alloc,
                                      .host_free = host_free, .free = exec_free, .n_part = 1 };
+    x->base.n_unit = gpu_facts(gpu)->n_unit;
     snprintf(x->base.name, sizeof x->base.name, "%s:%d", gpu_facts(gpu)->driver, gpu_facts(gpu)->device);
     snprintf(x->base.model, sizeof x->base.model, "%s", gpu_facts(gpu)->name);
     snprintf(x->base.arch, sizeof x->base.arch, "%s", gpu_facts(gpu)->arch);
@@ -599,14 +600,4 @@ int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err)
     else
         *out = &x->base;
     return rc;
-}
-
-int exec_open(struct graph_device **out, const char *device, struct err *err)
-{
-    struct gpu *gpu;
-    *out = NULL;
-    if (exec_team_is(device))
-        return exec_team_open(out, device, err);
-    TRY(gpu_open(&gpu, device, err));
-    return exec_open_gpu(out, gpu, err);
 }

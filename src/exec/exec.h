@@ -18,7 +18,7 @@
 #include "nn/device.h"
 
 struct gpu;
-/* device: "hip:N" or "cuda:N", or several.  Freed by (*out)->free(). */
+/* device: "hip:N" or "cuda:N", or several; kernels that failed their self test there (gpu/verdict.h) are not used, and that is said aloud.  Freed by (*out)->free(). */
 int exec_open(struct graph_device **out, const char *device, struct err *err);
 /* The same on a device that is open already; it is closed with it, also when this fails. */
 int exec_open_gpu(struct graph_device **out, struct gpu *gpu, struct err *err);

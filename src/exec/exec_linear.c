@@ -132,6 +132,15 @@ static int by_matrix(struct exec_run *r, const struct part *w, struct mat_args a
     return 0;
 }
 
+/* Of so many that are left: eight at a time, or fewer where the kernel for these failed its self test: a row has the same bits by each. */
+static int rows_at_once(const struct exec *x, int type, int64_t left)
+{
+    int M = (int)min_i64(GPU_GEMV_MOST, left);
+    while (M > 1 && !gpu_has(x->gpu, gpu_gemv_kernel(type, M)))
+        M /= 2;
+    return M;
+}
+
 int exec_product(struct exec_run *r, const struct exec_product *p, char *work, struct err *err)
 {
     const struct tensor *t = &r->g->tensor[p->w];
@@ -154,12 +163,12 @@ int exec_product(struct exec_run *r, const struct exec_product *p, char *work, s
             TRY(by_matrix(r, &w, a, err));
             continue;
         }
-        for (int64_t m = 0; m < p->M; m += GPU_GEMV_MOST) {
-            const int M = (int)min_i64(GPU_GEMV_MOST, p->M - m);
+        for (int64_t m = 0, M; m < p->M; m += M) {
+            M = rows_at_once(r->x, (int)w.type, p->M - m);
             const int64_t at = m * N + w.row;
             const struct gemv_args a = { .y = p->y + at, .x = a8 ? NULL : x + m * K, .xq = a8 ? x8.q + m * K : NULL, .xds = a8 ? x8.ds + m * (K / 16) : NULL, .w = w.w, .scale = w.scale,
-                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = M, .N = (int)w.n_row, .K = (int)K, .type = (int)w.type };
-            TRY(exec_launch(r, gpu_gemv_kernel((int)w.type, M), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
+                                         .add = p->add ? p->add + at : NULL, .ld_y = N, .ld_x = K, .M = (int)M, .N = (int)w.n_row, .K = (int)K, .type = (int)w.type };
+            TRY(exec_launch(r, gpu_gemv_kernel((int)w.type, (int)M), div_up(w.n_row, n_wave * GPU_GEMV_ROWS(M)), 1, 1, &a, err));
         }
     }
     return p->bias ? exec_add(r, p->M, N, p->y, p->bias, 0, p->y, err) : 0;

@@ -106,8 +106,6 @@ int exec_team_send(struct exec *x, const struct graph *g, enum pass pass, const 
 int exec_team_nodes(struct exec_run *r, enum pass pass, struct err *err);
 int exec_team_launch(struct exec *x, const struct gpu_graph *graph, struct err *err);
 extern size_t exec_team_whole;                                   /* bytes of a sum up to which each member takes all of it; tests make it less */
-bool exec_team_is(const char *device);                           /* does it name several? */
-int exec_team_open(struct graph_device **out, const char *device, struct err *err);
 
 /* A tensor on the device; NULL for -1 and for what only the host has. */
 static inline void *exec_data(const struct exec_run *r, int id)

@@ -28,7 +28,7 @@ void job_end(struct job *j, const char *name)
     struct err later;
     gpu_wait(j->g, j->stream, j->rc ? &later : &j->err);
     if (j->rc)
-        report(j, (struct gpu_row){ .kind = "failed", .name = name, .message = j->err.msg });
+        report(j, (struct gpu_row){ .kind = "failed", .name = name, .message = j->err.msg, .rc = j->rc });
     for (int i = 0; i < j->n_device; i++)
         gpu_free(j->g, j->device[i]);
     for (int i = 0; i < j->n_host; i++)

@@ -29,6 +29,7 @@ struct gpu_row {
     bool right;
     double us, us_least, bytes, flop;         /* median and least of a launch; bytes read and written, operations */
     double share;                             /* bytes / us as a share of the copy bandwidth */
+    int rc;                                   /* of "failed": the ERR_ code */
 };
 typedef void gpu_row_fn(void *to, const struct gpu_row *row);
 int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to);

@@ -217,7 +217,7 @@ static void product(struct job *j, enum cpu_type type, bool mat, int M, int N, i
     }
     t.w = job_repeated(j, packed, gpu_pack_bytes(type, K, period), t.w_bytes * (size_t)n_copy);
     t.scale = t.scale_bytes ? job_repeated(j, scale, gpu_pack_scale_bytes(type, K, period), t.scale_bytes * (size_t)n_copy) : NULL;
-    t.a = (struct gemv_args){ .x = job_upload(j, x, n_x * 4), .xq = job_device(j, n_x), .xds = job_device(j, n_x / 4), .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K };
+    t.a = (struct gemv_args){ .x = job_upload(j, x, n_x * 4), .xq = job_device(j, n_x), .xds = job_device(j, n_x / 4), .y = job_device(j, n_y * 4), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K, .type = type };
     const struct quantize_args q = { .q = (int8_t *)(uintptr_t)t.a.xq, .ds = (float *)(uintptr_t)t.a.xds, .x = t.a.x, .ld_x = K, .n_row = M, .K = K };
     job_launch(j, GPU_quantize_a8, ceil_div((long)n_x / 4, 256), 1, 1, &q);
     t.grid = ceil_div(N, 256 / gpu_facts(j->g)->wave * GPU_GEMV_ROWS(M));
@@ -234,6 +234,36 @@ static void product(struct job *j, enum cpu_type type, bool mat, int M, int N, i
     if (wrong && !j->rc)
         j->rc = ERR(&j->err, NUMERIC, "%s: %zu of %zu results differ from those of the same row of the weight", j->shape, wrong, n_y);
     job_end(j, gpu_kernel_name(t.k));
+}
+
+struct batch_times { struct gemm_q_args a; char *w, *scale; size_t w_bytes, scale_bytes; };
+static void run_batch(struct job *j, int i, void *ctx)
+{
+    struct batch_times *t = ctx;
+    t->a.w = t->w + (size_t)i * t->w_bytes;
+    t->a.scale = (const void *)(t->scale + (size_t)i * t->scale_bytes);
+    job_launch(j, GPU_gemm_q, ceil_div(t->a.N, 128), t->a.n_split, ceil_div(t->a.M, 64), &t->a);
+    if (t->a.n_split > 1)
+        job_launch(j, GPU_gemm_q_join, ceil_div((long)t->a.M * t->a.N, 256), 1, 1, &t->a);
+}
+
+/* A weight of zeros: what is decoded takes as long as any other. */
+static void batch(struct job *j, enum cpu_type type, int M, int N, int K)
+{
+    job_begin(j);
+    struct batch_times t = { .w_bytes = gpu_pack_bytes(type, K, N), .scale_bytes = gpu_pack_scale_bytes(type, K, N) };
+    const int n_copy = (int)(AT_LEAST / t.w_bytes + 1), n_split = gpu_gemm_q_splits(N, K);
+    const size_t n_w = t.w_bytes * (size_t)n_copy, n_scale = t.scale_bytes * (size_t)n_copy, n_x = (size_t)M * (size_t)K, n_y = (size_t)M * (size_t)N;
+    snprintf(j->shape, sizeof j->shape, "M %d, N %d, K %d, %s, runs %d", M, N, K, type_name(type), n_split);
+    uint16_t *x = job_bf16s(j, n_x);
+    t.w = job_device(j, n_w), t.scale = n_scale ? job_device(j, n_scale) : NULL;
+    j->rc = j->rc ? j->rc : gpu_fill(j->g, j->stream, t.w, 0, n_w, &j->err);
+    if (n_scale)
+        j->rc = j->rc ? j->rc : gpu_fill(j->g, j->stream, t.scale, 0, n_scale, &j->err);
+    t.a = (struct gemm_q_args){ .y = job_device(j, n_y * 4), .part = job_device(j, n_y * 4 * (size_t)n_split), .x = job_upload(j, x, n_x * 2), .ld_y = N, .ld_x = K, .M = M, .N = N, .K = K,
+                                .n_split = n_split, .type = type };
+    job_time(j, "time", "gemm_q", run_batch, &t, n_copy, (double)(t.w_bytes + t.scale_bytes), 2.0 * M * N * K);
+    job_end(j, "gemm_q");
 }
 
 struct decode_times { struct attn_decode_args a; struct attn_join_args join; u16 *kv; size_t kv_copy; enum gpu_kernel k; int n_seq, n_head; bool both; };
@@ -344,6 +374,14 @@ void time_kernels(struct job *j)
             product(j, types[t], false, 1, shapes[s][0], shapes[s][1]);
         for (int M = 2; M <= 8; M *= 2)
             product(j, types[t], false, M, 28672, 4096);
+    }
+    static const enum cpu_type others[] = { TYPE_F32, TYPE_F16, TYPE_F8_E4M3, TYPE_Q6_K };
+    for (size_t t = 0; t < sizeof others / sizeof *others; t++)
+        product(j, others[t], false, 1, 28672, 4096);
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        batch(j, types[t], 8, 4096, 4096);
+        for (int M = 8; M <= 512; M *= 8)
+            batch(j, types[t], M, 28672, 4096);
     }
     static const int contexts[][2] = { { 1, 8192 }, { 1, 32768 }, { 1, 131072 }, { 16, 4096 }, { 64, 2048 }, { 128, 8192 } };     /* sequences, keys */
     for (size_t c = 0; c < sizeof contexts / sizeof *contexts; c++)

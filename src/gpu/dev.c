@@ -26,7 +26,7 @@ struct gpu {
     struct gpu_facts facts;
     void *module[MODULES_MAX], *kernel[N_GPU_KERNEL];
     int n_module;
-    bool begun;
+    bool begun, refused[N_GPU_KERNEL];
     struct { struct traced *at; int n, most; const char *what; void *stream; } trace;
 };
 
@@ -260,13 +260,16 @@ void gpu_graph_free(struct gpu *g, struct gpu_graph *graph)
 
 /* ---- launch ---- */
 
-bool gpu_has(const struct gpu *g, enum gpu_kernel k) { return g->kernel[k]; }
+bool gpu_has(const struct gpu *g, enum gpu_kernel k) { return g->kernel[k] && !g->refused[k]; }
+void gpu_refuse(struct gpu *g, enum gpu_kernel k) { g->refused[k] = true; }
 
 /* The arguments go as one block of bytes: CU_LAUNCH_PARAM_BUFFER_POINTER, _SIZE and _END, and HIP's of the same values but the end (3). */
 int gpu_launch(struct gpu *g, void *stream, enum gpu_kernel k, long gx, long gy, long gz, const void *args, struct err *err)
 {
     if (!g->kernel[k])
         return ERR(err, UNSUPPORTED, "%s:%d: no kernel %s for %s", g->api->word, g->facts.device, kernels[k].name, g->facts.arch);
+    if (g->refused[k])
+        return ERR(err, UNSUPPORTED, "%s:%d: the kernel %s failed the self test of this device (lathe selftest) and is not used", g->api->word, g->facts.device, kernels[k].name);
     if (gx <= 0 || gy <= 0 || gz <= 0)
         return 0;
     if (gx > 0x7fffffff || gy > 65535 || gz > 65535)

@@ -61,6 +61,7 @@ int gpu_event_ms(struct gpu *g, void *from, void *to, double *ms, struct err *er
 /* A kernel that the image does not have is ERR_UNSUPPORTED.  args: gpu_kernel_args() bytes.  A grid of 0 blocks does nothing. */
 int gpu_launch(struct gpu *g, void *stream, enum gpu_kernel k, long gx, long gy, long gz, const void *args, struct err *err);
 bool gpu_has(const struct gpu *g, enum gpu_kernel k);
+void gpu_refuse(struct gpu *g, enum gpu_kernel k);      /* as if the image did not have it: launches of it say that it failed its self test */
 
 /* Where time goes: from begin on an event is recorded behind each launch of the stream, up to `most` of them; end() tells for each, in order, the milliseconds since the one
  * before it, so with what the stream waited for, and forgets them.  what: the last that gpu_trace_what() was given, which must still be there; nothing where there is no trace. */

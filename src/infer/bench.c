@@ -42,18 +42,22 @@ static int timed(const struct run_of *r, double *seconds, struct err *err)
     return 0;
 }
 
-/* Seconds that the limits allow for one repetition, and by what. */
+static double at_peak(double work, double peak) { return work > 0 ? peak > 0 ? work / peak : (double)NAN : 0; }
+
+/* Seconds that the limits allow for one repetition, and by what; NAN where what it needs is not known. */
 static double best_seconds(const struct bench_result *b, const struct cost_sum *c, const struct limits *l, const char **kind)
 {
-    const struct { const char *kind; double s; } part[] = { { "int8 peak", c->flops_int8 / l->int8 }, { "bf16 peak", c->flops_bf16 / l->bf16 },
-                                                            { "fp32 peak", c->flops_f32 / l->f32 } };
+    const struct { const char *kind; double s; } part[] = { { "int8 peak", at_peak(c->flops_int8, l->int8) }, { "bf16 peak", at_peak(c->flops_bf16, l->bf16) },
+                                                            { "fp32 peak", at_peak(c->flops_f32, l->f32) } };
     double compute = 0, most = -1;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         compute += part[i].s;
         if (part[i].s > most)
             most = part[i].s, *kind = part[i].kind;
     }
-    const double memory = b->bytes / l->read;
+    const double memory = at_peak(b->bytes, l->read);
+    if (isnan(compute) || isnan(memory))
+        return *kind = "not known", (double)NAN;
     if (memory > compute)
         *kind = "read bandwidth";
     return fmax(compute, memory);
@@ -76,34 +80,35 @@ static void price(struct engine *e, const struct bench_test *t, struct cost_sum 
         engine_price(e, t->batch, t->batch, t->batch, t->n_depth + i + 1, t->n_depth + i, c, bytes);
 }
 
-int bench_run(struct engine *e, const struct bench_test *t, int repeat, struct pool *pool, struct bench_result *out, struct err *err)
+int bench_run(struct engine *e, const struct bench_test *t, int repeat, const struct limits *device, struct pool *pool, struct bench_result *out, struct err *err)
 {
     *out = (struct bench_result){ .test = *t, .n = repeat, .tokens = t->n_prompt ? t->n_prompt : (double)t->n_gen * t->batch };
     struct cost_sum c;
     price(e, t, &c, &out->bytes);
     out->flops = c.flops_int8 + c.flops_bf16 + c.flops_f32;
     const size_t n = (size_t)(t->n_prompt + t->n_depth > t->batch ? t->n_prompt + t->n_depth : t->batch);
-    struct limits_room room;
+    struct limits_room room = { NULL };
     struct run_of r = { e, t, mem_alloc_array(n + 2 * (size_t)t->batch, sizeof *r.ids), NULL, NULL };
     if (!r.ids)
         return ERR(err, NOMEM, "no memory for %zu tokens", n);
     r.slot = r.ids + n, r.pos = r.slot + t->batch;
     double seconds, limit[BENCH_REPEAT_MAX];
     double sample[4][BENCH_REPEAT_MAX + 1];
-    int rc = limits_room_take(&room, err);
+    int rc = device ? 0 : limits_room_take(&room, err);
     for (int b = 0; b < t->batch && !rc; b++)
         rc = feed(&r, b, 0, t->n_depth, err);
     if (!rc)
         rc = timed(&r, &seconds, err);
     for (int i = 0; i <= repeat && !rc; i++) {
-        struct limits l;
-        if ((rc = limits_sample(&l, &room, pool, err)))
+        struct limits l = device ? *device : (struct limits){ 0 };
+        if (!device && (rc = limits_sample(&l, &room, pool, err)))
             break;
         sample[0][i] = l.int8, sample[1][i] = l.bf16, sample[2][i] = l.f32, sample[3][i] = l.read;
         if (i < repeat)
             rc = timed(&r, &out->seconds[i], err);
     }
-    limits_room_release(&room);
+    if (!device)
+        limits_room_release(&room);
     mem_free(r.ids);
     TRY(rc);
     for (int i = 0; i < repeat; i++) {

@@ -13,14 +13,15 @@ struct bench_result {
     int n;
     double seconds[BENCH_REPEAT_MAX], share_of_each[BENCH_REPEAT_MAX];
     double tokens;                         /* of one repetition */
-    double limit;                          /* tokens/s that the limits sampled beside the repetitions allow: median */
+    double limit;                          /* tokens/s that the limits sampled beside the repetitions allow: median; NAN: not known */
     const char *limit_kind;                /* what stops it there: "int8 peak", "bf16 peak", "fp32 peak", "read bandwidth" */
-    double share;                          /* median of tokens/s over the limit sampled beside it */
+    double share;                          /* median of tokens/s over the limit sampled beside it; NAN */
     double flops, bytes;                   /* of one repetition: products and attention; weights and cache read */
     struct limits limits;                  /* medians of the samples */
 };
 /* Positions and sequences that the tests need of an engine. */
 void bench_needs(const struct bench_test *t, int n_test, int *n_slot, int *ctx);
-/* Runs one test `repeat` times after one run that does not count; before and after each the limits are sampled. */
-int bench_run(struct engine *e, const struct bench_test *t, int repeat, struct pool *pool, struct bench_result *out, struct err *err);
+/* Runs one test `repeat` times after one run that does not count; before and after each the limits are sampled.  Of an engine on a device (engine_opts.device) they are
+ * given: `device`, 0 where a peak or the bandwidth is not known; NULL: this machine's. */
+int bench_run(struct engine *e, const struct bench_test *t, int repeat, const struct limits *device, struct pool *pool, struct bench_result *out, struct err *err);
 #endif

@@ -56,6 +56,7 @@ struct graph_device {
     size_t bytes, weight_bytes;          /* of its memory that it takes, and of them for weights, after plan(); of all of them */
     size_t bytes_free;                   /* when it was opened; of all of them */
     char name[32], model[128], arch[32]; /* "hip:0", "AMD Instinct MI300X", "gfx942" */
+    int n_unit;                          /* its multiprocessors or compute units; 0: not known */
 };
 
 /* Is there a place for such tensors on the host too? */

@@ -26,6 +26,13 @@ static const struct { const char *name; double bytes, bits; enum number wider; }
 const char *number_name(enum number n) { return numbers[n].name; }
 double number_bytes(enum number n) { return numbers[n].bytes; }
 double number_bits(enum number n) { return numbers[n].bits; }
+
+const char *device_sure(char out[DEVICE_SURE], const struct device *d)
+{
+    snprintf(out, DEVICE_SURE, "%s%s%s", d->learnt, *d->learnt ? "; the rest: " : "", d->fitted ? d->fitted : "from its data sheet alone");
+    return out;
+}
+
 int device_n(void) { return COUNT(table); }
 const struct device *device_at(int i) { return &table[i]; }
 

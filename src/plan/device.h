@@ -40,7 +40,12 @@ struct device {
     const char *fitted, *source, *from_memory, *notes;      /* NULL: nothing to say */
     int dies, domains;                       /* devices that a partition mode makes of it at most (XCDs), domains of memory at most (NPS); 0: has no modes */
     char mode[16];                           /* "CPX/NPS4" of what device_mode() made, else "" */
+    char learnt[480];                        /* where figures that stand in for the fitted ones are from (plan/learnt.h), else "" */
 };
+
+/* Where its constants are from, in words: what was learnt of it first. */
+#define DEVICE_SURE 1200
+const char *device_sure(char out[DEVICE_SURE], const struct device *d);
 
 int device_n(void);
 const struct device *device_at(int i);       /* in the order of the table */

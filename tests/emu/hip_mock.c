@@ -7,6 +7,8 @@
  *   HIP_MOCK_APART=1    no device reaches another's memory
  *   HIP_MOCK_LATE=1     work is done when somebody waits for it, and only what it needs: who forgot to wait for an event sees old numbers
  *   HIP_MOCK_BYTES=N    memory of a device (default 1 GiB)
+ *   HIP_MOCK_NAME=NAME  of the device, in place of one that says that it is emulated
+ *   HIP_MOCK_WRONG=KERNEL  that kernel does nothing
  *   HIP_MOCK_FAIL=N     the N-th launch, and all that come after it, fail with 719, as those of a lost device do
  *   HIP_MOCK_COUNT=F    at the end the file F has a line: launches, launches of graphs, and what the emulator found wrong */
 #include "gpu/api.h"
@@ -76,7 +78,7 @@ static void report(void)
 int hipInit(unsigned flags) { return (void)flags, atexit(report) ? INVALID : OK_; }
 int hipGetDeviceCount(int *n) { return *n = n_device(), OK_; }
 int hipSetDevice(int device) { return device >= 0 && device < n_device() && device < DEVICES ? hip.device = device, OK_ : NO_DEVICE; }
-int hipDeviceGetName(char *name, int size, int device) { return (void)device, snprintf(name, (size_t)size, "AMD Instinct MI300X, emulated"), OK_; }
+int hipDeviceGetName(char *name, int size, int device) { return (void)device, snprintf(name, (size_t)size, "%s", getenv("HIP_MOCK_NAME") ? getenv("HIP_MOCK_NAME") : "AMD Instinct MI300X, emulated"), OK_; }
 int hipDeviceTotalMem(size_t *n, int device) { return (void)device, *n = (size_t)number("HIP_MOCK_BYTES", 1 << 30), OK_; }
 int hipDriverGetVersion(int *version) { return *version = 60443483, OK_; }
 int hipDeviceCanAccessPeer(int *can, int device, int peer) { return *can = device != peer && !number("HIP_MOCK_APART", 0), OK_; }
@@ -118,6 +120,8 @@ static int launch(const struct node *n)
     hip.n_launch++;
     if (lost())
         return LOST;
+    if (getenv("HIP_MOCK_WRONG") && !strcmp(n->kernel->name, getenv("HIP_MOCK_WRONG")))
+        return OK_;
     const int rc = amd_launch((int)n->grid[0], (int)n->grid[1], (int)n->grid[2], (int)n->n_thread, n->args, n->n);
     hip.bad = amd_bad;
     return rc ? LOST : OK_;

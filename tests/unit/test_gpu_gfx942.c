@@ -2,6 +2,8 @@
 #include "../test.h"
 #ifdef HAVE_LLVM_19
 #include "../emu/run_amd.h"
+#include "gpu/check_job.h"
+#include "gpu/product.h"
 
 static int parts = GPU_CHECK_SMALL;                   /* whose cases find planted faults */
 
@@ -44,6 +46,82 @@ static void what_kernels_do_is_counted(void **state)
     assert_true(gemm && gemm->flop > 0 && fmod(gemm->flop, 2.0 * 128 * 128 * 64) == 0);            /* whole tiles of whole steps */
     assert_true(gemm->mfma * 2.0 * 32 * 32 * 8 == gemm->flop);
     gpu_close(open_amd());
+}
+
+/* ---- what predictions count (plan/kernel.def) ---- */
+
+static void no_row(void *to, const struct gpu_row *r)
+{
+    (void)to;
+    if (!r->right)
+        fail_msg("%s %s: %s", r->name, r->shape, r->message);
+}
+static double vector_of(const char *kernel)
+{
+    const struct amd_counts *n = amd_counts_of(kernel);
+    return n ? (double)n->vector * 64 : 0;
+}
+/* Instructions of a lane since `before`, for an operation: as the table has them, where it has some, to 5 %. */
+static void is_counted(const char *kernel, double before, double flop)
+{
+    static const struct { const char *name; double counted; } table[] = {
+#define K(name, kind, trips, clocks, counted, ...) { name, counted },
+#include "plan/kernel.def"
+    };
+    const double found = (vector_of(kernel) - before) / flop;
+    bool there = false;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strcmp(table[i].name, kernel) && (there = true) && fabs(found / table[i].counted - 1) > 0.05)
+            fail_msg("%s: a lane issues %.3f instructions an operation, plan/kernel.def has %.3f", kernel, found, table[i].counted);
+    print_message("%-20s %.3f instructions of a lane for each operation%s\n", kernel, found, there ? "" : " (not in the table)");
+}
+
+static void what_predictions_count_is_what_is_issued(void **state)
+{
+    (void)state;
+    enum { T = 8, C = 4096 };
+    struct job j = { .g = open_amd(), .row = no_row };
+    static const int types[] = { TYPE_BF16, TYPE_Q8_0, TYPE_Q4_0, TYPE_Q4_K };
+    const int len = 1024;
+    assert_int_equal(gpu_stream_new(j.g, &j.stream, &j.err), 0);
+    for (int t = 0; t < 4; t++)
+        for (int M = 1; M <= 8; M *= 2) {
+            const char *name = gpu_kernel_name(gpu_gemv_kernel(types[t], M));
+            const double before = vector_of(name);
+            check_gemv_case(&j, types[t], M, 64, C, false, false);
+            is_counted(name, before, 2.0 * M * 64 * C);
+        }
+    for (int d = 64; d <= 128; d += 64)
+        for (int G = 1; G <= 8; G *= 2) {
+            const char *name = gpu_kernel_name(gpu_decode_kernel(d, G, false));
+            const double before = vector_of(name);
+            check_decode_case(&j, &(struct decode_case){ .d = d, .n_kv_head = 1, .n_group = G, .n_seq = 1, .len = &len });
+            is_counted(name, before, 4.0 * G * len * d);
+        }
+    job_begin(&j);
+    float *x = job_floats(&j, 2 * T * C);
+    float *a = job_upload(&j, x, 2 * T * C * sizeof *x), *b = job_device(&j, 2 * T * C * sizeof *x);
+    const struct {
+        enum gpu_kernel k;
+        long gx;
+        const void *args;
+        double flop;
+    } rows[] = {
+        { GPU_rope, T * C / 512, &(struct rope_args){ .x = b, .cos_sin = a, .ld_x = C, .n_row = T, .n_head = 32, .d_head = 128, .d_rot = 128 }, 3.0 * T * C },
+        { GPU_quantize_a8, T * C / 1024, &(struct quantize_args){ .q = (void *)b, .ds = b + T * C, .x = a, .ld_x = C, .n_row = T, .K = C }, 2.0 * T * C },
+        { GPU_rmsnorm, T, &(struct rmsnorm_args){ .y = b, .x = a, .w = a, .ld_y = C, .ld_x = C, .C = C, .eps = 1e-5f }, 4.0 * T * C },
+        { GPU_swiglu, T * C / 1024, &(struct swiglu_args){ .y = b, .h = a, .ld_y = C, .ld_h = 2 * C, .n_row = T, .F = C }, 6.0 * T * C },
+        { GPU_softmax, 1, &(struct softmax_args){ .y = b, .x = a, .ld_y = T * C, .ld_x = T * C, .n = T * C }, 5.0 * T * C },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const double before = vector_of(gpu_kernel_name(rows[i].k));
+        job_launch(&j, rows[i].k, rows[i].gx, 1, 1, rows[i].args);
+        is_counted(gpu_kernel_name(rows[i].k), before, rows[i].flop);
+    }
+    job_end(&j, "rows");
+    gpu_stream_free(j.g, j.stream);
+    gpu_close(j.g);
+    assert_int_equal(amd_bad, 0);
 }
 
 /* ---- planted faults ---- */
@@ -140,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_instruction_of_every_kernel_is_known), cmocka_unit_test(every_kernel_gives_what_cpu_ref_gives), cmocka_unit_test(what_kernels_do_is_counted),
+        cmocka_unit_test(what_predictions_count_is_what_is_issued),
         cmocka_unit_test(a_removed_barrier_is_a_race), cmocka_unit_test(faults_of_kernels_of_the_second_part_are_found), cmocka_unit_test(a_missing_product_is_a_wrong_result), cmocka_unit_test(a_wrong_lane_is_a_wrong_result),
         cmocka_unit_test(a_row_too_many_is_out_of_bounds), cmocka_unit_test(shared_memory_that_overlaps_or_is_too_small_is_seen), cmocka_unit_test(a_missing_wait_is_found),
     };
