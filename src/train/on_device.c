@@ -1,4 +1,5 @@
-/* on_device.c - a run whose steps a device computes (nn/device.h).  Without one all of this is nothing but PASS_PREPARE.
+/* on_device.c - a run whose steps a device computes (nn/device.h).  Without one all of this is nothing but PASS_PREPARE, which a
+ * device needs too: some keep rounded copies of weights.
  *
  * Weights, gradients and moments are the device's.  The host's blocks of weights and moments are what checkpoints are written from, and samples by: they
  * have what was fetched last, and are fetched when something wants them, once for an update.  Losses and statistics of routers are fetched after each
@@ -71,7 +72,7 @@ int run_prepare_model(struct run *r, struct err *err)
     TRY(graph_failed(g, err));
     if (g->device)
         g->rc = g->device->fill(g->device, g, &g->failed);
-    else
+    if (!g->rc)
         graph_run(g, PASS_PREPARE, &s);
     r->weights_here = r->moments_here = true;
     return graph_failed(g, err);

@@ -85,11 +85,11 @@ static void metrics_are_made_and_told_or_are_an_error(void **state)
 static int fit(void *unused)
 {
     (void)unused;
-    const struct served_model_opts o = { .path = "tests/golden/llama", .n_thread = 1 };
+    const struct served_model_opts o = { .path = "tests/golden/llama", .n_thread = 1, .share = (size_t)64 << 20 };
     struct engine_opts e = { 0 };
     struct buf why;
     buf_init(&why);
-    const int rc = told(fit_all(&o, 64, (size_t)64 << 20, &e, &why, &err));
+    const int rc = told(fit_all(&o, 64, &e, &why, &err));
     assert_true(rc < 0 || (e.n_page > 1 && e.n_slot > 0 && strstr(why.data, "positions a text")));
     buf_release(&why);
     return rc;

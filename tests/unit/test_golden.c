@@ -254,7 +254,7 @@ static void check_divided(const char *name, int n, enum dtype compute, enum reco
     float *whole = mem_alloc_array((size_t)largest, sizeof *whole);
     assert_int_equal(pthread_barrier_init(&world.gate, NULL, (unsigned)n), 0);
     for (int i = 0; i < n; i++) {
-        p[i] = (struct process){ &world, &g, { DIVIDE_LAYERS, n, i }, .room = whole, .step = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start, .loss_scale = 1.0 / counted, .aux_scale = 1 } };
+        p[i] = (struct process){ &world, &g, { DIVIDE_LAYERS, n, i, 0 }, .room = whole, .step = { .T = g.B * g.T, .S = g.B, .seq_start = g.seq_start, .loss_scale = 1.0 / counted, .aux_scale = 1 } };
         open_process(&p[i], compute, recompute);
     }
     for (int i = 0; i < n; i++)
