@@ -151,8 +151,10 @@ SHARED_BY_TESTS void one_step(struct gpu *gpu, bool moe, enum exec_by by, double
         }
         const double d = difference(t->data, want->data, n);
         mem_free(own);
-        /* kernels.def's attn_bwd_bf16; of losses a fifth of its attn_fwd_bf16: 1.1e-3 was seen beside hosts whose attention does not round its operands, 2e-4 beside the others */
-        if (!(d < slack * (k == TENSOR_OUTPUT ? 2e-3 : 0.02)))
+        /* kernels.def's attn_bwd_bf16, twice that of second moments, which are squares; of losses a fifth of its attn_fwd_bf16: 1.1e-3 was seen beside hosts whose attention does not
+         * round its operands, 2e-4 beside the others */
+        const double granted = k == TENSOR_OUTPUT ? 2e-3 : strncmp(t->name, "v.", 2) == 0 ? 0.04 : 0.02;
+        if (!(d < slack * granted))
             fail_msg("%s is off by %g", t->name, d);
     }
     for (int i = 0; i < 2; i++) {
