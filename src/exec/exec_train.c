@@ -15,7 +15,7 @@ static bool is16(const struct exec_run *r, int id) { return id >= 0 && (r->g->te
 static int64_t cols(const struct exec_run *r, int id) { return tensor_cols(&r->g->tensor[id]); }
 static bool adds(const struct exec_run *r, const struct node *n, int i)
 {
-    return n->add[i] || (r->step->accumulate && r->g->tensor[n->d_in[i]].kind == TENSOR_GRAD);
+    return n->add[i] || (r->step->accumulate && n->d_in[i] >= 0 && r->g->tensor[n->d_in[i]].kind == TENSOR_GRAD);
 }
 static size_t floats(int64_t n) { return exec_round((size_t)n * sizeof(float)); }
 /* What a message names: an output, or what is made of it. */
