@@ -23,8 +23,8 @@ HIP_MOCK_WRONG=gemv_f32_8 lathe selftest --device hip:0 --only small --quiet 2>&
 generate 2> said | cmp - cpu && echo 'the same text'
 grep 'gemv' said
 echo '--- one that none can'
-HIP_MOCK_WRONG=norm_rows lathe selftest --device hip:0 --only small --quiet 2>&1 | grep 'wrong on'
-generate 2>&1 | grep -v gemv | grep norm_rows
+HIP_MOCK_WRONG=rmsnorm lathe selftest --device hip:0 --only small --quiet 2>&1 | grep 'wrong on'
+generate 2>&1 | grep -v gemv | grep rmsnorm
 echo '--- right again'
 lathe selftest --device hip:0 --only small --quiet
 generate 2> said | cmp - cpu && grep -c selftest said
