@@ -4,6 +4,20 @@ CC      ?= gcc
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
+# Sanitized builds lie in folders of their own.  Where clang is there it makes them, and the one of address,undefined carries the
+# coverage that fuzz targets want of all but the kernels and the tests: one build for both.
+SANITIZE ?=
+ifneq ($(SANITIZE),)
+comma   := ,
+B       := build/san-$(subst $(comma),-,$(SANITIZE))
+OPT     := -O1
+SAN     := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+CFLAGS  := -g1
+ifneq ($(shell command -v clang),)
+CC      := clang
+COVERED  = $(if $(findstring address,$(SANITIZE)),$(if $(filter src/cpu/% src/nn/% tests/unit/% tests/fault/% tests/grad/%,$<),,-fsanitize=fuzzer-no-link))
+endif
+endif
 B       ?= build
 OPT     ?= -O3
 SAN     ?=
@@ -28,11 +42,11 @@ LIB_SRC := $(filter-out src/cmd/main.c,$(SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
 UNIT    := $(patsubst tests/unit/%.c,$B/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 FAULT   := $(patsubst tests/fault/%.c,$B/fault/%,$(sort $(wildcard tests/fault/test_*.c)))
-FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,build/fuzz/fuzz_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,$B/fuzz/fuzz_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 GRAD    := $(patsubst tests/grad/%.c,$B/grad/%,$(sort $(wildcard tests/grad/test_*.c)))
 BENCH   := $(patsubst bench/%.c,$B/bench/%,$(sort $(wildcard bench/*.c)))
 
-.PHONY: mock-hip FORCE all help lib install tests bench san fuzz clean layers doc
+.PHONY: mock-hip FORCE all help lib install tests bench san fuzz fuzz-targets clean layers doc
 .SECONDARY:
 all: lathe lib
 
@@ -42,7 +56,7 @@ help:
 	@echo 'make tests      the test programs under $B/ (run them all with ./test)'
 	@echo 'make bench      the benchmark programs under $B/bench'
 	@echo 'make san        unit, gradient and fault tests under address+undefined and thread sanitizers'
-	@echo 'make fuzz       fuzz targets (clang, libFuzzer) under build/fuzz'
+	@echo 'make fuzz       fuzz targets (clang, libFuzzer) under build/san-address-undefined/fuzz'
 	@echo 'make layers     checks that folders include only what tools/layers.txt allows'
 	@echo 'make doc        writes the parts of doc/ that come from tables'
 	@echo 'make clean      removes what was built'
@@ -58,24 +72,24 @@ $B/liblathe.a: $(LIB_OBJ)
 
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(COVERED) $(isa) -MMD -MP -c -o $@ $<
 
-$B/src/serve/page.o build/fuzz/obj/src/serve/page.o: $(wildcard src/serve/page/*)
-$B/src/plan/published.o build/fuzz/obj/src/plan/published.o: src/plan/published.json
-$B/src/eval/task_builtin.o build/fuzz/obj/src/eval/task_builtin.o: $(wildcard src/eval/tasks/*.yaml)
+$B/src/serve/page.o: $(wildcard src/serve/page/*)
+$B/src/plan/published.o: src/plan/published.json
+$B/src/eval/task_builtin.o: $(wildcard src/eval/tasks/*.yaml)
 
 # Device kernels (src/gpu/images.def), where the compiler is there: Debian's clang-19 and lld-19.  Without it the program has none, and says so.
 CLANG_GPU := $(if $(shell command -v ld.lld-19),$(shell command -v clang-19))
 ifneq ($(CLANG_GPU),)
-GPU_IMAGES := $(shell sed -n 's|^IMAGE(\(.*\), \(.*\), \(.*\))|$B/gpu/\1.\2.\3|p' src/gpu/images.def)
+GPU_IMAGES := $(shell sed -n 's|^IMAGE(\(.*\), \(.*\), \(.*\))|build/gpu/\1.\2.\3|p' src/gpu/images.def)
 $B/src/gpu/images.o: $(GPU_IMAGES) src/gpu/images.def
-$B/src/gpu/images.o: CPPFLAGS += -DGPU_IMAGES='"$B/gpu"'
+$B/src/gpu/images.o: CPPFLAGS += -DGPU_IMAGES='"build/gpu"'
 endif
 GPU_CC = $(CLANG_GPU) -x cl -cl-std=CL2.0 -cl-fp32-correctly-rounded-divide-sqrt -nogpulib -O3 -Wall -Wextra -Werror -Wno-pass-failed -Isrc -MMD -MP -MT $@ -MF $@.d
-$B/gpu/%.gfx942.co: src/gpu/kern/%.c Makefile
+build/gpu/%.gfx942.co: src/gpu/kern/%.c Makefile
 	@mkdir -p $(@D)
 	$(GPU_CC) --target=amdgcn-amd-amdhsa -mcpu=gfx942 -mcode-object-version=5 -o $@ $<
-$B/gpu/%.sm_90.ptx $B/gpu/%.sm_90a.ptx: src/gpu/kern/%.c tools/ptx.awk src/gpu/kernels.def Makefile
+build/gpu/%.sm_90.ptx build/gpu/%.sm_90a.ptx: src/gpu/kern/%.c tools/ptx.awk src/gpu/kernels.def Makefile
 	@mkdir -p $(@D)
 	$(GPU_CC) --target=nvptx64-nvidia-cuda -march=$(patsubst .%,%,$(suffix $(basename $@))) --cuda-feature=+$(if $(findstring sm_90a,$@),ptx83,ptx80) -S -o $@.tmp $<
 	awk -f tools/ptx.awk src/gpu/kernels.def $@.tmp > $@.new
@@ -174,18 +188,16 @@ $B/bench/gpu $B/bench/gpu_step: %: %.o $B/lib/mem.o $B/liblathe.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lcrypto -lxxhash -Wl,-Bdynamic -lm
 
-# Sanitized builds live in folders of their own, so that they do not disturb the plain one.
 san:
 	tools/run-tests --only unit,grad,fault --san address,undefined
 	tools/run-tests --only unit --san thread
 
-fuzz: $(FUZZ)
-FUZZ_CFLAGS = $(WARN) -O1 -gline-tables-only -ffp-contract=off -pthread -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-build/fuzz/obj/%.o: %.c
+fuzz:
+	$(MAKE) SANITIZE=address,undefined fuzz-targets
+fuzz-targets: $(FUZZ)
+$B/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/liblathe.a
 	@mkdir -p $(@D)
-	clang $(CPPFLAGS) $(FUZZ_CFLAGS) $(isa) -MMD -MP -c -o $@ $<
-build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o $(LIB_SRC:%.c=build/fuzz/obj/%.o)
-	clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 doc: lathe
 	@./lathe help | sed -n 's/^  lathe \(\(data\|registry\) [a-z]*\|[a-z]*\).*/\1/p' | while read -r c; do ./lathe help $$c --markdown > "doc/$$(echo "$$c" | tr ' ' -).md"; done; ./lathe help ops > doc/ops.md; ./lathe help devices > doc/devices.md
@@ -196,4 +208,4 @@ layers:
 clean:
 	rm -rf build lathe
 
--include $(shell find $B build/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $B -name '*.d' 2>/dev/null)

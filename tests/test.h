@@ -10,6 +10,21 @@
 #include <string.h>
 #include "base/file.h"
 
+/* Under which sanitizer the program runs: gcc says it by macros, clang by features. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define UNDER_ADDRESS 1
+#else
+#define UNDER_ADDRESS 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define UNDER_THREAD 1
+#else
+#define UNDER_THREAD 0
+#endif
+
 /* For calls that fill `err`. */
 #define OK(expr)                                \
     do {                                        \
@@ -62,7 +77,7 @@ SHARED_BY_TESTS __attribute__((noinline)) void put_in_dir(const char *name, cons
 /* ---- data beside the project: $LATHE_SHARED, or ../shared/data ---- */
 
 /* The thread sanitizer sees who writes what, twenty times slower: loops over data need fewer turns under it than those that look at the data. */
-#ifdef __SANITIZE_THREAD__
+#if UNDER_THREAD
 #define FEWER(all, few) (few)
 #else
 #define FEWER(all, few) (all)

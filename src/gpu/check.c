@@ -9,9 +9,12 @@
 
 /* ---- memory ---- */
 
+/* In place of a failure: the case is not wanted. */
+enum { NOT_WANTED = 1 };
 void job_begin(struct job *j)
 {
-    j->rc = 0, j->seed = 12345;
+    j->rc = !j->wanted || j->wanted(j->to, j->n_case) ? 0 : NOT_WANTED;
+    j->n_case++, j->seed = 12345;
     *j->shape = 0;
 }
 
@@ -27,7 +30,7 @@ void job_end(struct job *j, const char *name)
 {
     struct err later;
     gpu_wait(j->g, j->stream, j->rc ? &later : &j->err);
-    if (j->rc)
+    if (j->rc && j->rc != NOT_WANTED)
         report(j, (struct gpu_row){ .kind = "failed", .name = name, .message = j->err.msg, .rc = j->rc });
     for (int i = 0; i < j->n_device; i++)
         gpu_free(j->g, j->device[i]);
@@ -202,9 +205,10 @@ void job_time(struct job *j, const char *kind, const char *name, void (*launch)(
     report(j, (struct gpu_row){ .kind = kind, .name = name, .right = true, .us = t, .us_least = least, .bytes = bytes, .flop = flop, .share = share });
 }
 
-int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to)
+int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to) { return gpu_check_cases(g, parts, NULL, row, to); }
+int gpu_check_cases(struct gpu *g, int parts, gpu_case_fn *wanted, gpu_row_fn *row, void *to)
 {
-    struct job j = { .g = g, .row = row, .to = to };
+    struct job j = { .g = g, .wanted = wanted, .row = row, .to = to };
     j.rc = gpu_stream_new(g, &j.stream, &j.err);
     for (int i = 0; i < 2 && !j.rc; i++)
         j.rc = gpu_event_new(g, &j.event[i], &j.err);

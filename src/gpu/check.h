@@ -33,4 +33,7 @@ struct gpu_row {
 };
 typedef void gpu_row_fn(void *to, const struct gpu_row *row);
 int gpu_check(struct gpu *g, int parts, gpu_row_fn *row, void *to);
+/* Only the cases (numbered from 0, in an order that depends on parts and device alone) for which wanted() says so. */
+typedef bool gpu_case_fn(void *to, int i);
+int gpu_check_cases(struct gpu *g, int parts, gpu_case_fn *wanted, gpu_row_fn *row, void *to);
 #endif

@@ -10,9 +10,10 @@
 struct job {
     struct gpu *g;
     void *stream, *event[2];
+    gpu_case_fn *wanted;
     gpu_row_fn *row;
     void *to;
-    int n_bad, rc;
+    int n_case, n_bad, rc;
     struct err err;
     void *host[JOB_MEM], *device[JOB_MEM];
     int n_host, n_device;

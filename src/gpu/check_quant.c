@@ -264,9 +264,12 @@ void check_quant(struct job *j, bool large)
     }
     quantize_q8(j, 1, 96, false);
     quantize_q8(j, 5, 128, true);
-    for (size_t t = 0; t < sizeof own / sizeof *own; t++)
+    for (size_t t = 0; t < sizeof own / sizeof *own; t++) {
         for (int m = 0; m < 4; m++)
             check_gemv_case(j, own[t], rows[m], 1 + m * 5, step_of(own[t]) * (m == 2 ? 9 : 1 + m), m % 2, m > 0);
+        for (int m = 0; m < 2; m++)                     /* several pieces at a time, and what is left */
+            check_gemv_case(j, own[t], rows[m], 3, 8192 + 256, true, true);
+    }
     for (size_t t = 0; t < sizeof any / sizeof *any; t++)
         for (int m = 0; m < 4; m++)
             check_gemv_case(j, any[t], rows[m], t == 0 ? 1 + m * 5 : 2, step_of(any[t]) * (1 + m), m % 2, true);

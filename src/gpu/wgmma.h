@@ -49,6 +49,21 @@ DK_INLINE void mbar_wait(u32 b, u32 parity)
                      "r"(parity) : "memory");
 #endif
 }
+/* A warp is done with what the barrier guards. */
+DK_INLINE void give_back(u32 empty)
+{
+    if (dk_lane() == 0)
+        mbar_arrive(empty);
+}
+/* A place in a ring of stages, and the parity of its phase there. */
+struct ring { u32 s, parity; };
+DK_INLINE void ring_next(struct ring *r, u32 stages)
+{
+    if (++r->s == stages) {
+        r->s = 0;
+        r->parity ^= 1;
+    }
+}
 
 /* ---- TMA ---- */
 /* Maps are made by the host and lie in device memory. */

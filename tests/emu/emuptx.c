@@ -19,6 +19,7 @@
 #define PTX_OPERANDS 144
 #define PTX_POOL 400000                /* operands of a kernel */
 #define PTX_CODES 20000
+#define PTX_NAMES 32768
 #define PTX_OPS(X) \
     X(add) X(sub) X(mul) X(mad) X(fma) X(neg) X(abs) X(min) X(max) X(div) X(rem) X(and) X(or) X(xor) X(not) X(shl) X(shr) X(bfe) X(mov) X(selp) X(setp) X(cvt) X(ld) X(st) \
     X(dp4a) X(ex2) X(lg2) X(rsqrt) X(rcp) X(sqrt) X(bra) X(ret) X(bar) X(shfl) X(ldmatrix) X(stmatrix) X(mma) \
@@ -29,14 +30,26 @@ enum ptx_op {
 #undef X
     PTX_none
 };
+/* What is said of an instruction, found once in its text. */
+#define PTX_WORDS(X) \
+    X(bf16x2, "bf16x2") X(i8, ".s32.s8.s8.s32") X(e4m3, "e4m3") X(arrive_only, "bar.arrive") X(try_wait, "try_wait") X(init, ".init") X(expect_tx, "expect_tx") \
+    X(bulk, "bulk") X(bulk_group, "bulk_group") X(commit_group, "commit_group") X(wait_group, "wait_group") X(mma_async, "mma_async")
+struct ptx_words {
+#define X(name, text) bool name;
+    PTX_WORDS(X)
+#undef X
+};
+/* Of setp: the relations that make it true, of numbers; and whether NaN does. */
+struct ptx_relation { bool less, equal, greater, unordered; };
 enum ptx_kind { PTX_REG, PTX_IMM, PTX_SPECIAL, PTX_MEM };
 struct ptx_operand { enum ptx_kind kind; int reg; int64_t value; };              /* PTX_MEM: reg (-1: none) + value */
 struct ptx_type { char letter; int bits; };                                       /* 'f', 's', 'u', 'b', 'p' */
 struct ptx_code {
     enum ptx_op op;
     struct ptx_type type, from;
-    char compare[4];
-    bool wide, high, shared, param, negated, approx, integer, transposed;
+    struct ptx_words is;
+    struct ptx_relation when;
+    bool wide, high, shared, param, negated, approx, integer, transposed, split;  /* split: mov of {low, high} */
     int vector, predicate, n, target;
     struct ptx_operand *o;                                                        /* of ptx.pool */
     char label[48], text[100];
@@ -48,6 +61,7 @@ static struct {
     struct ptx_operand *pool;
     int n_code, n_reg, n_symbol, n_label, n_block, n_pool;
     char (*names)[24];
+    int of_name[PTX_NAMES];                                                       /* hashed; register + 1 */
     struct { char name[96]; int64_t at; } symbol[64], label[4096];
     struct { uintptr_t begin, end; } block[256];
     int64_t shared_bytes, param_bytes, dynamic_bytes;                             /* dynamic: what a launch asks for */
@@ -73,11 +87,17 @@ static void ptx_report(const struct ptx_code *c, int thread, const char *what, i
 
 static int ptx_register(const char *name)
 {
-    for (int i = ptx.n_reg - 1; i >= 0; i--)
-        if (!strcmp(ptx.names[i], name))
-            return i;
-    snprintf(ptx.names[ptx.n_reg], sizeof *ptx.names, "%s", name);
-    return ptx.n_reg++;
+    uint32_t h = 2166136261u;
+    for (const char *p = name; *p; p++)
+        h = (h ^ (unsigned char)*p) * 16777619u;
+    int *at;
+    while (*(at = &ptx.of_name[h % PTX_NAMES]) && strcmp(ptx.names[*at - 1], name) != 0)
+        h++;
+    if (!*at) {
+        snprintf(ptx.names[ptx.n_reg], sizeof *ptx.names, "%s", name);
+        *at = ++ptx.n_reg;
+    }
+    return *at - 1;
 }
 static bool ptx_symbol(const char *name, int64_t *at)
 {
@@ -163,6 +183,23 @@ static bool ptx_typed(const char *word, struct ptx_type *t)
     return *t = (struct ptx_type){ *word, atoi(word + 1) }, true;
 }
 
+static struct ptx_relation ptx_relation(const char *word)
+{
+    static const struct { const char *name; struct ptx_relation r; } all[] = {
+        { "lt", { .less = true } }, { "le", { .less = true, .equal = true } }, { "gt", { .greater = true } }, { "ge", { .greater = true, .equal = true } },
+        { "lo", { .less = true } }, { "ls", { .less = true, .equal = true } }, { "hi", { .greater = true } }, { "hs", { .greater = true, .equal = true } },
+        { "eq", { .equal = true } }, { "ne", { .less = true, .greater = true } }, { "num", { .less = true, .equal = true, .greater = true } },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ptx_relation r = all[i].r;
+        const size_t n = strlen(all[i].name);
+        r.unordered = word[n] == 'u';                                        /* ltu, geu, ... */
+        if (!strncmp(word, all[i].name, n) && !word[n + r.unordered])
+            return r;
+    }
+    return (struct ptx_relation){ .unordered = true };                       /* nan */
+}
+
 static int ptx_opcode(struct ptx_code *c, char *op)
 {
     static const char *const names[] = {
@@ -176,6 +213,7 @@ static int ptx_opcode(struct ptx_code *c, char *op)
         if (!strcmp(word, names[i]))
             c->op = (enum ptx_op)i;
     c->vector = 1;
+    bool compared = c->op != PTX_setp;
     while ((word = strsep(&rest, "."))) {
         struct ptx_type t;
         if (ptx_typed(word, &t)) {
@@ -191,8 +229,8 @@ static int ptx_opcode(struct ptx_code *c, char *op)
         c->approx |= !strcmp(word, "rzi");                                   /* toward zero */
         if (*word == 'v' && isdigit((unsigned char)word[1]))
             c->vector = atoi(word + 1);
-        if (c->op == PTX_setp && !c->compare[0])
-            snprintf(c->compare, sizeof c->compare, "%s", word);
+        if (!compared)
+            c->when = ptx_relation(word), compared = true;
     }
     return c->op == PTX_none ? -1 : 0;
 }
@@ -212,6 +250,10 @@ static int ptx_statement(char *s)
     c->o = ptx.pool + ptx.n_pool;
     c->predicate = -1;
     snprintf(c->text, sizeof c->text, "%s", s);
+#define X(name, word) c->is.name = strstr(c->text, word) != NULL;
+    PTX_WORDS(X)
+#undef X
+    c->split = strchr(c->text, '{') < strchr(c->text, ',');
     if (*s == '@') {
         s++;
         c->negated = *s == '!';
@@ -273,6 +315,7 @@ static int ptx_load(const char *text, const char *kernel)
     ptx.names = ptx.names ? ptx.names : malloc(16384 * sizeof *ptx.names);
     ptx.n_code = ptx.n_reg = ptx.n_symbol = ptx.n_label = ptx.n_pool = 0;
     ptx.shared_bytes = ptx.param_bytes = 0;
+    memset(ptx.of_name, 0, sizeof ptx.of_name);
     if (strstr(text, "dk_dynamic[]"))
         ptx_define("dk_dynamic", 0);                             /* no kernel has static shared memory too */
     for (int depth = 0; *p;) {
@@ -322,18 +365,19 @@ static void ptx_block(const void *p, size_t n)
 
 /* ---- values ---- */
 
-static uint64_t *ptx_reg(int thread, int reg) { return &ptx.reg[(size_t)thread * (size_t)ptx.n_reg + (size_t)reg]; }
-static uint64_t ptx_get(int thread, const struct ptx_operand *o)
+static inline uint64_t *ptx_reg(int thread, int reg) { return &ptx.reg[(size_t)thread * (size_t)ptx.n_reg + (size_t)reg]; }
+static uint64_t ptx_get_other(int thread, const struct ptx_operand *o)
 {
     switch (o->kind) {
     case PTX_REG:
-        if (ptx.n_busy && ptx.busy[thread / 128][o->reg])
+        if (ptx.busy[thread / 128][o->reg])
             ptx_report(&ptx.code[ptx.pc[thread]], thread, "a register of a product not waited for is read", o->reg);
         return *ptx_reg(thread, o->reg);
     case PTX_SPECIAL: return (uint64_t)(o->reg == 0 ? thread : o->reg == 4 ? ptx.grid_x : ptx.id[o->reg - 1]);
     default: return (uint64_t)o->value;
     }
 }
+static inline uint64_t ptx_get(int thread, const struct ptx_operand *o) { return o->kind == PTX_REG && !ptx.n_busy ? *ptx_reg(thread, o->reg) : ptx_get_other(thread, o); }
 static float ptx_float(uint64_t v)
 {
     const uint32_t u = (uint32_t)v;
@@ -443,21 +487,19 @@ static uint64_t ptx_integer_op(const struct ptx_code *c, uint64_t x, uint64_t y,
 
 static bool ptx_compare(const struct ptx_code *c, uint64_t x, uint64_t y)
 {
-    const char *w = c->compare;
-    int less, equal;
+    const struct ptx_relation when = c->when;
+    bool less, equal;
     if (c->type.letter == 'f') {
         const bool wide = c->type.bits == 64;
         const double a = wide ? ptx_double(x) : (double)ptx_float(x), b = wide ? ptx_double(y) : (double)ptx_float(y);
         if (isnan(a) || isnan(b))
-            return w[2] == 'u' || !strcmp(w, "nan");
-        if (!strcmp(w, "num") || !strcmp(w, "nan"))
-            return w[1] == 'u';
+            return when.unordered;
         less = a < b, equal = a == b;
     } else {
         const uint64_t a = ptx_widen(x, c->type), b = ptx_widen(y, c->type);
         less = c->type.letter == 's' ? (int64_t)a < (int64_t)b : a < b, equal = a == b;
     }
-    return !strncmp(w, "lt", 2) ? less : !strncmp(w, "le", 2) ? less || equal : !strncmp(w, "gt", 2) ? !less && !equal : !strncmp(w, "ge", 2) ? !less : !strncmp(w, "eq", 2) ? equal : !equal;
+    return less ? when.less : equal ? when.equal : when.greater;
 }
 
 static uint64_t ptx_convert(const struct ptx_code *c, uint64_t v)
@@ -563,8 +605,7 @@ static void ptx_move(const struct ptx_code *c, int thread)
 {
     if (c->n == 3 && c->o[2].kind == PTX_REG) {          /* mov.b32 {low, high}, x  or  mov.b32 x, {low, high}; b64 likewise */
         const int half = c->type.bits / 2;
-        const bool split = strchr(c->text, '{') < strchr(c->text, ',');
-        if (split) {
+        if (c->split) {
             const uint64_t v = ptx_get(thread, &c->o[2]);
             *ptx_reg(thread, c->o[0].reg) = ptx_cut(v, half);
             *ptx_reg(thread, c->o[1].reg) = ptx_cut(v >> half, half);
@@ -595,7 +636,7 @@ static void ptx_compute(const struct ptx_code *c, int thread)
     switch (c->op) {
     case PTX_setp: out = ptx_compare(c, v[0], v[1]); break;
     case PTX_selp: out = (v[2] & 1) ? v[0] : v[1]; break;
-    case PTX_cvt: out = strstr(c->text, "bf16x2") ? ptx_bf16_bits(ptx_float(v[1])) | ptx_bf16_bits(ptx_float(v[0])) << 16 : ptx_convert(c, v[0]); break;
+    case PTX_cvt: out = c->is.bf16x2 ? ptx_bf16_bits(ptx_float(v[1])) | ptx_bf16_bits(ptx_float(v[0])) << 16 : ptx_convert(c, v[0]); break;
     case PTX_dp4a:
         out = v[2];
         for (int i = 0; i < 32; i += 8)
@@ -605,7 +646,7 @@ static void ptx_compute(const struct ptx_code *c, int thread)
     }
     if (c->op == PTX_cvt && c->type.letter == 's' && c->type.bits == 8)             /* in a register of 16 bits, with its sign */
         out = (uint64_t)ptx_signed(out, 8) & 0xffff;
-    const int bits = c->op == PTX_cvt && c->type.bits == 8 ? 16 : c->op == PTX_setp ? 1 : strstr(c->text, "bf16x2") ? 32 : c->wide ? 2 * c->type.bits : c->type.bits;
+    const int bits = c->op == PTX_cvt && c->type.bits == 8 ? 16 : c->op == PTX_setp ? 1 : c->is.bf16x2 ? 32 : c->wide ? 2 * c->type.bits : c->type.bits;
     *ptx_reg(thread, c->o[0].reg) = ptx_cut(out, bits);
 }
 
@@ -651,7 +692,7 @@ static float ptx_bf16(uint64_t pair, int high) { return ptx_float(high ? pair & 
 static void ptx_mma_i8_warp(const struct ptx_code *c, int first);
 static void ptx_mma_warp(const struct ptx_code *c, int first)
 {
-    if (strstr(c->text, "m16n8k32") && strstr(c->text, ".s32.s8.s8.s32")) {
+    if (c->is.i8) {
         ptx_mma_i8_warp(c, first);
         return;
     }

@@ -37,9 +37,8 @@ static int ptx_bar_id(const struct ptx_code *c, int thread) { return (int)ptx_ge
 static int ptx_bar_count(const struct ptx_code *c, int thread) { return c->n > 1 ? (int)ptx_get(thread, &c->o[1]) : ptx.n_thread; }
 static bool ptx_arrive_only(const struct ptx_code *c, int thread)
 {
-    const bool only = !strncmp(c->text, "bar.arrive", 10) || strstr(c->text, " bar.arrive");
     async.named[ptx_bar_id(c, thread)].arrived++;
-    return only;
+    return c->is.arrive_only;
 }
 /* Opens those at which all have come. */
 static bool ptx_barriers(void)
@@ -78,7 +77,7 @@ static void ptx_bar_check(int b)
 /* False: the thread waits. */
 static bool ptx_mbarrier(const struct ptx_code *c, int thread)
 {
-    const bool wait = strstr(c->text, "try_wait") != NULL, init = strstr(c->text, ".init") != NULL;
+    const bool wait = c->is.try_wait, init = c->is.init;
     const struct ptx_operand *m = &c->o[init ? 0 : 1];
     const int64_t at = (int64_t)(*ptx_reg(thread, m->reg) + (uint64_t)m->value);
     if (init) {
@@ -99,7 +98,7 @@ static bool ptx_mbarrier(const struct ptx_code *c, int thread)
         ptx_report(c, thread, "a barrier that another thread may still be making", at);
     if (wait)
         return async.bar[b].phase != (int)(ptx_get(thread, &c->o[2]) & 1);
-    if (strstr(c->text, "expect_tx"))
+    if (c->is.expect_tx)
         async.bar[b].tx += (int64_t)(uint32_t)ptx_get(thread, &c->o[2]);
     if (--async.bar[b].pending < 0)
         ptx_report(c, thread, "more come to a barrier than it waits for", at);
@@ -220,12 +219,12 @@ static void ptx_wait_copies(int thread, bool tensor, int n)
 
 static void ptx_copy(const struct ptx_code *c, int thread)
 {
-    const bool bulk = strstr(c->text, "bulk") != NULL;
-    if (strstr(c->text, "commit_group")) {
+    const bool bulk = c->is.bulk;
+    if (c->is.commit_group) {
         async.group[thread] += !bulk;
         return;
     }
-    if (strstr(c->text, "wait_group")) {
+    if (c->is.wait_group) {
         ptx_wait_copies(thread, bulk, (int)c->o[0].value);
         return;
     }
@@ -240,7 +239,7 @@ static void ptx_copy(const struct ptx_code *c, int thread)
             x->done = true, ptx_forget_done();
         return;
     }
-    x->store = strstr(c->text, "bulk_group") != NULL;
+    x->store = c->is.bulk_group;
     const int map = x->store ? 0 : 1;
     const uint64_t at = ptx_address(thread, &c->o[map]);
     if (!ptx_global_access(c, thread, at, 128)) {
@@ -301,7 +300,7 @@ static void ptx_operand_matrix(const struct ptx_code *c, int first, uint64_t des
 static void ptx_product(const struct ptx_code *c, int first)
 {
     static float a[64 * 32], b[256 * 32];
-    const bool byte = strstr(c->text, "e4m3") != NULL;
+    const bool byte = c->is.e4m3;
     int M, N, K;
     const char *shape = strstr(c->text, ".m64n");
     if (!shape || sscanf(shape, ".m%dn%dk%d", &M, &N, &K) != 3 || N > 256 || K > 32) {
@@ -355,11 +354,11 @@ static void ptx_wait_products(int warpgroup, int n)
 static void ptx_warpgroup(int first)
 {
     const struct ptx_code *c = &ptx.code[ptx.pc[first]];
-    if (strstr(c->text, "mma_async"))
+    if (c->is.mma_async)
         ptx_product(c, first);
-    else if (strstr(c->text, "commit_group"))
+    else if (c->is.commit_group)
         async.product_group[first / 128]++;
-    else if (strstr(c->text, "wait_group"))
+    else if (c->is.wait_group)
         ptx_wait_products(first / 128, (int)c->o[0].value);
     for (int l = 0; l < 128; l++)
         ptx.pc[first + l]++, ptx.state[first + l] = PTX_RUNS;

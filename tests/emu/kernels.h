@@ -18,31 +18,36 @@ SHARED_BY_TESTS const char *kernel_file(enum gpu_kernel k)
 }
 
 static int rows_seen, rows_wrong, rows_failed;          /* failed: that did not run */
-static struct { char name[48]; int n; } wrong_of[64];      /* wrong rows by kernel */
 static bool loud = true;
+
+/* Which kernels each case of some parts launched, in a run without faults: a planted fault is looked for in the cases of its kernel. */
+static struct launched {
+    int (*run)(const struct mock_launch *l);
+    int parts;
+    bool whole, of[1024][N_GPU_KERNEL];
+} launched[6], *launches;                               /* launches: of the run that is going on */
+static int planted = N_GPU_KERNEL, case_now;            /* planted: the kernel that has a fault */
+SHARED_BY_TESTS bool case_wanted(void *to, int i)
+{
+    (void)to;
+    assert_true(i < 1024);
+    case_now = i;
+    return planted == N_GPU_KERNEL || !launches->whole || launches->of[i][planted];
+}
+SHARED_BY_TESTS int run_launch(const struct mock_launch *l)
+{
+    if (planted == N_GPU_KERNEL)
+        launches->of[case_now][l->kernel] = true;
+    return launches->run(l);
+}
 SHARED_BY_TESTS void note_row(void *to, const struct gpu_row *r)
 {
     (void)to;
-    rows_seen++;
     const bool ran = !strcmp(r->kind, "check");
+    rows_seen++;
     rows_wrong += ran && !r->right, rows_failed += !ran && !r->right;
-    for (size_t i = 0; ran && !r->right && i < sizeof wrong_of / sizeof *wrong_of; i++)
-        if (!wrong_of[i].n || !strcmp(wrong_of[i].name, r->name)) {
-            snprintf(wrong_of[i].name, sizeof wrong_of->name, "%s", r->name);
-            wrong_of[i].n++;
-            break;
-        }
     if (!r->right && loud)
         print_message("%s %s: error %g, at most %g %s\n", r->name, r->shape, r->error, r->tolerance, r->message);
-}
-
-/* Rows of the kernel that are wrong. */
-SHARED_BY_TESTS int rows_of_wrong(const char *kernel)
-{
-    for (size_t i = 0; i < sizeof wrong_of / sizeof *wrong_of; i++)
-        if (!strcmp(wrong_of[i].name, kernel))
-            return wrong_of[i].n;
-    return 0;
 }
 
 /* A device of `arch` whose kernels run() runs, in waves of so many threads; the counts begin anew. */
@@ -50,7 +55,6 @@ SHARED_BY_TESTS struct gpu *open_emulated(int (*run)(const struct mock_launch *l
 {
     struct err err;
     struct gpu *g;
-    memset(wrong_of, 0, sizeof wrong_of);
     mock.run = run, mock.wave = wave, rows_seen = rows_wrong = rows_failed = 0;
     if (!gpu_image_of("copy", arch)) {
         print_message("skipped: built without clang-19 and lld-19, there is no device code\n");
@@ -60,22 +64,40 @@ SHARED_BY_TESTS struct gpu *open_emulated(int (*run)(const struct mock_launch *l
     return g;
 }
 
+SHARED_BY_TESTS int run_check(struct gpu *g, int parts)
+{
+    for (launches = launched; launches->run && (launches->run != mock.run || launches->parts != parts);)
+        assert_true(++launches < launched + sizeof launched / sizeof *launched);
+    launches->run = mock.run, launches->parts = parts;
+    mock.run = run_launch;
+    const int n_bad = gpu_check_cases(g, parts, case_wanted, note_row, NULL);
+    mock.run = launches->run;
+    launches->whole |= planted == N_GPU_KERNEL && n_bad == 0;
+    return n_bad;
+}
+
 /* All rows of these parts are right, at least so many, and the device is left as it was found. */
 SHARED_BY_TESTS void check_all(struct gpu *g, int parts, int at_least)
 {
-    assert_int_equal(gpu_check(g, parts, note_row, NULL), 0);
+    assert_int_equal(run_check(g, parts), 0);
     assert_true(rows_seen >= at_least);
     gpu_close(g);
     assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
 }
 
-/* The same with a fault planted, whatever becomes of the rows. */
+/* The same with a fault planted, whatever becomes of the rows; kernel: that has it, or NULL. */
 enum { BY_CHECK = 1, BY_RESULT = 2, NOT_THERE = 4 };           /* found by a check of the emulator, by a wrong result; there is nothing to be changed */
-SHARED_BY_TESTS void check_quietly(struct gpu *g, int parts)
+SHARED_BY_TESTS void check_quietly(struct gpu *g, int parts, const char *kernel)
 {
+    for (planted = 0; kernel && strcmp(kernel, gpu_kernel_name((enum gpu_kernel)planted)) != 0;)
+        assert_true(++planted < N_GPU_KERNEL);
+    planted = kernel ? planted : N_GPU_KERNEL;
     loud = false;
-    gpu_check(g, parts, note_row, NULL);
+    run_check(g, parts);
     loud = true;
+    if (kernel && rows_seen == 0)
+        fail_msg("no case launches %s", kernel);
+    planted = N_GPU_KERNEL;
     gpu_close(g);
 }
 #endif

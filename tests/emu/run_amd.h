@@ -4,12 +4,9 @@
 #include "kernels.h"
 #include "emu942.c"
 
-static const char *amd_alone;                                 /* the one kernel that is run, or NULL: all */
 SHARED_BY_TESTS int run_amd(const struct mock_launch *l)
 {
     const char *name = gpu_kernel_name(l->kernel);
-    if (amd_alone && strcmp(name, amd_alone) != 0)
-        return 0;
     amd.n_block = 0;
     for (int i = 0; i < mock.n_block; i++)
         if (mock.block[i].device == l->device || mock.peer[l->device][mock.block[i].device])
@@ -33,8 +30,8 @@ SHARED_BY_TESTS int amd_planted(int parts, const char *kernel, const char *instr
     struct gpu *g = open_amd();
     amd_fault.kernel = kernel, amd_fault.instruction = instruction, amd_fault.from = from, amd_fault.by = by, amd_fault.n = n, amd_fault.found = false;
     amd_loud = 0;
-    check_quietly(g, parts);
-    const int how = instruction && !amd_fault.found ? NOT_THERE : (amd_bad ? BY_CHECK : 0) | ((amd_alone ? rows_of_wrong(kernel) : rows_wrong) ? BY_RESULT : 0);
+    check_quietly(g, parts, kernel);
+    const int how = instruction && !amd_fault.found ? NOT_THERE : (amd_bad ? BY_CHECK : 0) | (rows_wrong ? BY_RESULT : 0);
     memset(&amd_fault, 0, sizeof amd_fault);
     amd_loud = 4;
     return how;

@@ -1,9 +1,10 @@
-/* simt.c - a block's threads as fibers (gpu/simt.h), for kernels that are compiled for the host.  Included by a test, which so chooses SIMT_WAVE.
+/* simt.c - a block's threads as fibers (gpu/simt.h), for kernels that are compiled for the host.  Included by a test after test.h, which so chooses SIMT_WAVE.
  *
  * Threads run one after the other; each runs on until a barrier, an exchange or a matrix instruction, which complete when all threads of
  * the block, of the wave, have come.  Threads are taken in ascending order, or with simt_backwards in descending: what depends on the order
  * is a race, and shows as a difference. */
 #include "gpu/simt.h"
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,20 @@
 
 #define SIMT_THREADS 1024
 #define SIMT_STACK (64 * 1024)
+/* From fiber to fiber by longjmp, which asks the kernel for nothing; sanitizers know swapcontext alone. */
+#if UNDER_ADDRESS
+typedef ucontext_t simt_place;
+#define SIMT_SWITCH(from, to) swapcontext(&(from), &(to))
+#define SIMT_START SIMT_SWITCH
+#else
+typedef jmp_buf simt_place;
+#define SIMT_SWITCH(from, to) (void)(_setjmp(from) || (_longjmp(to, 1), 0))
+#define SIMT_START(from, to) (void)(_setjmp(from) || setcontext(&(to)))
+#endif
 static struct {
-    ucontext_t context[SIMT_THREADS], scheduler;
+    ucontext_t context[SIMT_THREADS];
+    simt_place thread[SIMT_THREADS], scheduler;
+    bool started[SIMT_THREADS];
     char *stack[SIMT_THREADS];
     int current, n_thread, block[3], n_barrier;
     bool done[SIMT_THREADS];
@@ -32,7 +45,7 @@ static int simt_lane_fault;                          /* planted: exchanges of la
 
 int simt_tid(void) { return simt.current; }
 int simt_block(int dim) { return simt.block[dim]; }
-static void simt_yield(void) { swapcontext(&simt.context[simt.current], &simt.scheduler); }
+static void simt_yield(void) { SIMT_SWITCH(simt.thread[simt.current], simt.scheduler); }
 
 void simt_barrier(void)
 {
@@ -147,25 +160,32 @@ void *simt_shared(const char *name, size_t n)
     return p;
 }
 
+/* A fiber runs its thread of one block after another. */
 static void simt_enter(void)
 {
-    simt.fn(simt.arg);
-    simt.done[simt.current] = true;
-    simt.n_step++;
-    for (;;)
+    for (;;) {
+        simt.fn(simt.arg);
+        simt.done[simt.current] = true;
+        simt.n_step++;
         simt_yield();
+    }
 }
 
-static void simt_prepare(int i)
+static void simt_resume(int i)
 {
+    simt.current = i;
+    if (simt.started[i]) {
+        SIMT_SWITCH(simt.scheduler, simt.thread[i]);
+        return;
+    }
     ucontext_t *c = &simt.context[i];
     getcontext(c);
     c->uc_stack.ss_sp = simt.stack[i];
     c->uc_stack.ss_size = SIMT_STACK;
     c->uc_link = NULL;
     makecontext(c, simt_enter, 0);
-    simt.done[i] = false;
-    simt.n_passed[i] = 0;
+    simt.started[i] = true;
+    SIMT_START(simt.scheduler, *c);
 }
 
 static int simt_run_block(void)
@@ -173,8 +193,8 @@ static int simt_run_block(void)
     const int n = simt.n_thread;
     simt.n_barrier = 0;
     memset(simt.wave, 0, sizeof simt.wave);
-    for (int i = 0; i < n; i++)
-        simt_prepare(i);
+    memset(simt.done, 0, (size_t)n * sizeof *simt.done);
+    memset(simt.n_passed, 0, (size_t)n * sizeof *simt.n_passed);
     int live = n, rc = 0;
     while (live > 0 && rc == 0) {
         const long before = simt.n_step;
@@ -183,12 +203,12 @@ static int simt_run_block(void)
             const int i = simt_backwards ? n - 1 - k : k;
             if (simt.done[i])
                 continue;
-            simt.current = i;
-            swapcontext(&simt.scheduler, &simt.context[i]);
+            simt_resume(i);
             live += !simt.done[i];
         }
         if (live > 0 && simt.n_step == before) {
             fprintf(stderr, "simt: %d of %d threads wait for others that never come\n", live, n);
+            memset(simt.started, 0, sizeof simt.started);             /* they are in the midst of it: new ones next time */
             rc = -1;
         }
     }
@@ -216,5 +236,6 @@ static void simt_release(void)
     for (int i = 0; i < SIMT_THREADS; i++) {
         free(simt.stack[i]);
         simt.stack[i] = NULL;
+        simt.started[i] = false;
     }
 }

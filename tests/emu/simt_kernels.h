@@ -103,7 +103,7 @@ SHARED_BY_TESTS int simt_run(const struct mock_launch *l)
 
 SHARED_BY_TESTS struct gpu *open_host(void)
 {
-#ifdef __SANITIZE_THREAD__
+#if UNDER_THREAD
     print_message("skipped: the thread sanitizer does not know fibers\n");
     skip();
 #endif

@@ -237,7 +237,7 @@ static int be_a_rank(const char *how)
 
 static bool have_mpirun(void)
 {
-#ifdef __SANITIZE_THREAD__
+#if UNDER_THREAD
     fprintf(stderr, "Open MPI's library is not made for the thread sanitizer: skipped\n");
     return false;
 #endif

@@ -30,7 +30,7 @@ static int run_on_host(const struct mock_launch *l)
 static void on_the_host_they_give_what_sums_in_double_give(void **state)
 {
     (void)state;
-#ifdef __SANITIZE_THREAD__
+#if UNDER_THREAD
     print_message("skipped: the thread sanitizer does not know fibers\n");
     skip();
 #endif

@@ -1,25 +1,18 @@
 /* The PTX that ships, run here: beside cpu/ref at edge sizes, with no access out of bounds, misaligned or raced for; planted faults are found. */
 #include "../emu/run_ptx.h"
+#define PARTS (GPU_CHECK_SMALL | GPU_CHECK_QUANT)
 
 static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
-    check_all(open_ptx(), GPU_CHECK_SMALL | GPU_CHECK_QUANT, 250);
+    check_all(open_ptx(), PARTS, 250);
     assert_int_equal(ptx_bad, 0);
     ptx_release();
 }
 
 /* ---- planted faults ---- */
 
-/* By the cases of the part that the file's kernels are in. */
-static int found(const char *file, const char *kernel, const char *from, const char *to, int n)
-{
-    const bool second = !strcmp(file, "gemm_quant") || !strcmp(file, "attn_wide"), alone = second || !strcmp(file, "few") || !strcmp(file, "many");
-    ptx_alone = alone ? file : NULL;
-    const int how = ptx_planted(second ? GPU_CHECK_QUANT : GPU_CHECK_SMALL, file, kernel, from, to, n);
-    ptx_alone = NULL;
-    return how;
-}
+static int found(const char *file, const char *kernel, const char *from, const char *to, int n) { return ptx_planted(PARTS, file, kernel, from, to, n); }
 
 static void a_removed_barrier_is_a_race(void **state)
 {

@@ -6,31 +6,16 @@ static void they_give_what_sums_in_double_give(void **state)
 {
     (void)state;
     _Static_assert(sizeof(struct ptx_map) <= 128, "a map's size in the driver");
-    struct gpu *g = open_hopper();
-    assert_int_equal(gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL), 0);
-    assert_true(rows_seen >= 82);
+    check_all(open_hopper(), GPU_CHECK_HOPPER, 82);
     assert_int_equal(ptx_bad, 0);
-    gpu_close(g);
-    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
     ptx_release();
 }
 
 /* ---- planted faults ---- */
 
-enum { BY_HANG = 8 };
 static int found(const char *kernel, const char *file, const char *from, const char *to, int n)
 {
-    struct gpu *g = open_hopper();
-    char *text = mutated(gpu_image_of(file, target_of(file))->data, kernel, from, to, n);
-    if (!text)
-        fail_msg("%s has no '%s' at place %d", kernel, from, n);
-    mutant = text, mutant_kernel = kernel, ptx_loud = 0, loud = false;
-    gpu_check(g, GPU_CHECK_HOPPER, note_row, NULL);
-    const int how = (ptx_bad ? BY_CHECK : 0) | (rows_of_wrong(kernel) ? BY_RESULT : 0) | (rows_failed ? BY_HANG : 0);
-    mutant = NULL, ptx_loud = 4, loud = true;
-    gpu_close(g);
-    free(text);
-    return how;
+    return ptx_planted_on(open_hopper(), GPU_CHECK_HOPPER, file, kernel, from, to, n) & ~NOT_THERE;
 }
 
 #define WAIT "mbarrier.try_wait.parity.shared::cta.b64 p,"

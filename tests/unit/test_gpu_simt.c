@@ -11,7 +11,7 @@ static void every_kernel_gives_what_cpu_ref_gives(void **state)
 /* A run with fewer of the kernels' promises: what it finds. */
 static int wrong_rows(void)
 {
-    check_quietly(open_host(), GPU_CHECK_SMALL);
+    check_quietly(open_host(), GPU_CHECK_SMALL, NULL);
     simt_release();
     return rows_wrong;
 }
@@ -52,7 +52,7 @@ static void a_failed_launch_ends_its_case_and_no_other(void **state)
     struct gpu *g = open_host();
     loud = false;
     mock.fail_launch = 7;
-    assert_int_equal(gpu_check(g, GPU_CHECK_SMALL, note_row, NULL), 1);
+    assert_int_equal(run_check(g, GPU_CHECK_SMALL), 1);
     loud = true;
     assert_true(rows_seen > 60);
     gpu_close(g);
@@ -79,7 +79,7 @@ static void a_device_is_measured(void **state)
 {
     (void)state;
     struct gpu *g = open_host();
-    assert_int_equal(gpu_check(g, GPU_TIME_LAUNCH, note_row, NULL), 0);
+    assert_int_equal(run_check(g, GPU_TIME_LAUNCH), 0);
     assert_int_equal(rows_seen, 7);
     gpu_close(g);
     simt_release();

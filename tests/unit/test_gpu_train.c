@@ -25,7 +25,7 @@ static void on_the_host_a_wrong_lane_shows(void **state)
 {
     (void)state;
     simt_lane_fault = 1;
-    check_quietly(open_host(), PARTS);
+    check_quietly(open_host(), PARTS, NULL);
     simt_lane_fault = 0;
     assert_true(rows_wrong > 0);
     simt_release();

@@ -208,7 +208,7 @@ static void looking_at_a_model_of_671_billion_takes_no_room_for_it(void **state)
     }
     mem_stats_get(&after), getrusage(RUSAGE_SELF, &usage[1]);
     assert_int_equal(before.n_live, after.n_live);
-#ifndef __SANITIZE_ADDRESS__      /* which keeps what was freed */
+#if !UNDER_ADDRESS      /* which keeps what was freed */
     assert_true(usage[1].ru_maxrss - usage[0].ru_maxrss < 16 << 10);      /* kB */
 #endif
     json_decref(all);

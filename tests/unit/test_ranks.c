@@ -140,7 +140,7 @@ static int set_up(void **state)
 
 static bool have_mpirun(void)
 {
-#ifdef __SANITIZE_THREAD__
+#if UNDER_THREAD
     fprintf(stderr, "Open MPI's library is not made for the thread sanitizer: skipped\n");
     return false;
 #endif

@@ -319,7 +319,7 @@ static void a_run_of_adapters_killed_at_random_moments_goes_on_to_the_same_bits(
 {
     (void)state;
     struct train_result r;
-#ifdef __SANITIZE_THREAD__
+#if UNDER_THREAD
     fprintf(stderr, "the thread sanitizer allows no threads in a process that was forked: skipped\n");
     skip();
 #endif

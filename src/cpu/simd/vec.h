@@ -10,7 +10,7 @@
 /* Before a loop over an array of vectors that is to live in registers: gcc makes them variables only where the loops are
  * unrolled early. */
 #ifdef __clang__
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define UNROLL                 /* the checks of unrolled loops take clang minutes */
 #else
 #define UNROLL _Pragma("unroll")

@@ -40,24 +40,16 @@ DK_INLINE void load(const struct attn_back_args *a, const struct part *p, int ke
         tma_load_3d(own + (u32)i * BOX, a->map_qkv, 0, keys ? k : p->head, at, bar);
         tma_load_3d(own + (u32)(WARPGROUPS(keys) + i) * BOX, keys ? a->map_qkv : a->map_do, 0, keys ? v : p->head, at, bar);
     }
-    u32 s = 0, parity = 1;
+    struct ring r = {0, 1};
     for (int head = p->head; head < p->end; head++) {
         for (int i = p->from; i < p->to; i += 64) {
-            mbar_wait(empty + 8 * s, parity);
-            mbar_expect(full + 8 * s, STAGE_BYTES);
-            tma_load_3d(ring + s * STAGE_BYTES, a->map_qkv, 0, keys ? head : k, p->row + i, full + 8 * s);
-            tma_load_3d(ring + s * STAGE_BYTES + BOX, keys ? a->map_do : a->map_qkv, 0, keys ? head : v, p->row + i, full + 8 * s);
-            if (++s == STAGES) {
-                s = 0;
-                parity ^= 1;
-            }
+            mbar_wait(empty + 8 * r.s, r.parity);
+            mbar_expect(full + 8 * r.s, STAGE_BYTES);
+            tma_load_3d(ring + r.s * STAGE_BYTES, a->map_qkv, 0, keys ? head : k, p->row + i, full + 8 * r.s);
+            tma_load_3d(ring + r.s * STAGE_BYTES + BOX, keys ? a->map_do : a->map_qkv, 0, keys ? head : v, p->row + i, full + 8 * r.s);
+            ring_next(&r, STAGES);
         }
     }
-}
-DK_INLINE void give_back(u32 empty)
-{
-    if (dk_lane() == 0)
-        mbar_arrive(empty);
 }
 /* Both products of own rows with what is met, in two groups. */
 DK_INLINE void scores(float *s, float *dp, u32 own, u32 other, u32 met)
@@ -150,12 +142,12 @@ DK_BOUNDS(128 + 128 * WARPGROUPS(0)) DK_KERNEL void attn_back_sm90_dq(struct att
         lse[h] = a.lse[i] * DK_LOG2E;
         delta[h] = a.delta[i];
     }
-    u32 stage = 0, parity = 0;
+    struct ring r = {0, 0};
     mbar_wait(at.bar, 0);
     DK_ROLLED
     for (int key = 0; key < p.to; key += 64) {
-        const u32 met = at.ring + stage * STAGE_BYTES;
-        mbar_wait(at.full + 8 * stage, parity);
+        const u32 met = at.ring + r.s * STAGE_BYTES;
+        mbar_wait(at.full + 8 * r.s, r.parity);
         if (!a.causal || key < row0 + 64) {
             scores(s, dp, at.own + (u32)wg * BOX, at.own + (u32)(WARPGROUPS(0) + wg) * BOX, met);
             wgmma_but_one_32(s);
@@ -173,11 +165,8 @@ DK_BOUNDS(128 + 128 * WARPGROUPS(0)) DK_KERNEL void attn_back_sm90_dq(struct att
             add(dq, ds, met);
             wgmma_done_32(dq);
         }
-        give_back(at.empty + 8 * stage);
-        if (++stage == STAGES) {
-            stage = 0;
-            parity ^= 1;
-        }
+        give_back(at.empty + 8 * r.s);
+        ring_next(&r, STAGES);
     }
     store(&a, &p, dq, row0, p.head);
 }
@@ -203,14 +192,14 @@ DK_BOUNDS(128 + 128 * WARPGROUPS(1)) DK_KERNEL void attn_back_sm90_dkv(struct at
     DK_UNROLL
     for (int i = 0; i < 32; i++)
         dk[i] = dv[i] = 0;
-    u32 stage = 0, parity = 0;
+    struct ring r = {0, 0};
     mbar_wait(at.bar, 0);
     DK_ROLLED
     for (int head = p.head; head < p.end; head++) {
         DK_ROLLED
         for (int query = p.from; query < p.to; query += 64) {
-            const u32 met = at.ring + stage * STAGE_BYTES;
-            mbar_wait(at.full + 8 * stage, parity);
+            const u32 met = at.ring + r.s * STAGE_BYTES;
+            mbar_wait(at.full + 8 * r.s, r.parity);
             if (!a.causal || query + 63 >= row0) {
                 const DK_GLOBAL float *lse = a.lse + (long)head * a.n_row + p.row, *delta = a.delta + (long)head * a.n_row + p.row;
                 scores(s, dp, at.own + (u32)wg * BOX, at.own + (u32)(WARPGROUPS(1) + wg) * BOX, met);
@@ -244,11 +233,8 @@ DK_BOUNDS(128 + 128 * WARPGROUPS(1)) DK_KERNEL void attn_back_sm90_dkv(struct at
                 add(dk, p16, met);
                 wgmma_done_32(dk);
             }
-            give_back(at.empty + 8 * stage);
-            if (++stage == STAGES) {
-                stage = 0;
-                parity ^= 1;
-            }
+            give_back(at.empty + 8 * r.s);
+            ring_next(&r, STAGES);
         }
     }
     store(&a, &p, dk, row0, a.n_head + dk_by());

@@ -73,36 +73,19 @@ DK_INLINE void load(const struct attn_sm90_args *a, const struct part *p, u32 q,
     mbar_expect(bar_q, BOXES * Q_BOX);
     for (int i = 0; i < BOXES; i++)
         tma_load_3d(q + (u32)i * Q_BOX, a->map_q, 64 * i, head, p->q + p->first, bar_q);
-    u32 s = 0, parity = 1;
+    struct ring r = {0, 1};
     for (int j = p->n_block - 1; j >= 0; j--) {
         const int at = p->k + j * N_KEY;
-        mbar_wait(empty_k + 8 * s, parity);
-        mbar_expect(full_k + 8 * s, KEY_BYTES);
+        mbar_wait(empty_k + 8 * r.s, r.parity);
+        mbar_expect(full_k + 8 * r.s, KEY_BYTES);
         for (int i = 0; i < BOXES; i++)
-            tma_load_3d(keys + s * KEY_BYTES + (u32)i * KEY_BOX, a->map_k, 64 * i, kv_head, at, full_k + 8 * s);
-        mbar_wait(empty_v + 8 * s, parity);
-        mbar_expect(full_v + 8 * s, KEY_BYTES);
+            tma_load_3d(keys + r.s * KEY_BYTES + (u32)i * KEY_BOX, a->map_k, 64 * i, kv_head, at, full_k + 8 * r.s);
+        mbar_wait(empty_v + 8 * r.s, r.parity);
+        mbar_expect(full_v + 8 * r.s, KEY_BYTES);
         for (int i = 0; i < BOXES; i++)
-            tma_load_3d(values + s * KEY_BYTES + (u32)i * KEY_BOX, a->map_v, 64 * i, kv_head, at, full_v + 8 * s);
-        if (++s == STAGES) {
-            s = 0;
-            parity ^= 1;
-        }
+            tma_load_3d(values + r.s * KEY_BYTES + (u32)i * KEY_BOX, a->map_v, 64 * i, kv_head, at, full_v + 8 * r.s);
+        ring_next(&r, STAGES);
     }
-}
-/* A ring's place: stage and the parity of its phase. */
-struct ring { u32 s, parity; };
-DK_INLINE void ring_next(struct ring *r)
-{
-    if (++r->s == STAGES) {
-        r->s = 0;
-        r->parity ^= 1;
-    }
-}
-DK_INLINE void give_back(u32 empty)
-{
-    if (dk_lane() == 0)
-        mbar_arrive(empty);
 }
 /* S = Q K^T; issued, not waited for. */
 DK_INLINE void scores(float *s, u32 q, u32 keys)
@@ -253,7 +236,7 @@ DK_BOUNDS(128 + 128 * WARPGROUPS) DK_KERNEL void NAME(D)(struct attn_sm90_args a
             scores(s, my_q, keys + rk.s * KEY_BYTES);
             SCORES_DONE(s);
             give_back(empty_k + 8 * rk.s);
-            ring_next(&rk);
+            ring_next(&rk, STAGES);
             if ((j + 1) * N_KEY > clear)
                 mask(s, limit, j * N_KEY);
             softmax(s, top, sum, alpha, c);
@@ -276,13 +259,13 @@ DK_BOUNDS(128 + 128 * WARPGROUPS) DK_KERNEL void NAME(D)(struct attn_sm90_args a
                     named_arrive(1 + (wg + 1) % WARPGROUPS, 256);
                 SCORES_WAIT(s);
                 give_back(empty_k + 8 * rk.s);
-                ring_next(&rk);
+                ring_next(&rk, STAGES);
                 if ((j + 1) * N_KEY > clear)
                     mask(s, limit, j * N_KEY);
                 softmax(s, top, sum, alpha, c);
                 VALUES_DONE(o);
                 give_back(empty_v + 8 * rv.s);
-                ring_next(&rv);
+                ring_next(&rv, STAGES);
                 DK_UNROLL
                 for (int i = 0; i < N_O; i++)
                     o[i] *= alpha[(i >> 1) & 1];

@@ -101,13 +101,13 @@ DK_INLINE void load_tiles(const struct ARGS *a, u32 ring, u32 full, u32 empty, i
 {
     tma_map(a->map_a);
     tma_map(a->map_b);
-    u32 s = 0, parity = 1;
+    struct ring r = {0, 1};
     for (int u = dk_bx(); u < rows * cols * N_SPLIT(a); u += grid_x()) {
         const struct unit unit = unit_at(u, N_SPLIT(a), rows, cols, n_k);
         const struct tile at = unit.at;
         for (int k = unit.k; k < unit.end; k++) {
-            const u32 to = ring + s * STAGE_BYTES, bar = full + 8 * s;
-            mbar_wait(empty + 8 * s, parity);
+            const u32 to = ring + r.s * STAGE_BYTES, bar = full + 8 * r.s;
+            mbar_wait(empty + 8 * r.s, r.parity);
             mbar_expect(bar, STAGE_BYTES);
 #ifdef PRODUCT_A_COLS
             tma_load_2d(to, a->map_a, at.m * 128, k * K_TILE, bar);
@@ -124,18 +124,9 @@ DK_INLINE void load_tiles(const struct ARGS *a, u32 ring, u32 full, u32 empty, i
             for (int i = 0; i < N_TILE / 128; i++)
                 tma_load_2d(to + A_BYTES + (u32)i * (128 * 128), a->map_b, k * K_TILE, at.n * N_TILE + i * 128, bar);
 #endif
-            if (++s == STAGES) {
-                s = 0;
-                parity ^= 1;
-            }
+            ring_next(&r, STAGES);
         }
     }
-}
-/* A warp is done with a stage. */
-DK_INLINE void give_back(u32 empty)
-{
-    if (dk_lane() == 0)
-        mbar_arrive(empty);
 }
 DK_INLINE void store_tile(const struct ARGS *a, float *d, u32 out, int x, int y, int wg)
 {
@@ -237,25 +228,22 @@ DK_BOUNDS(384) DK_KERNEL void GEMM(struct ARGS a)
         DK_UNROLL
         for (int i = 0; i < N_TILE / 2; i++)
             d[i] = 0;
-        u32 s = 0, parity = 0;
+        struct ring r = {0, 0};
         for (int u = dk_bx(); u < rows * cols * N_SPLIT(&a); u += grid_x()) {
             const struct unit unit = unit_at(u, N_SPLIT(&a), rows, cols, n_k);
             u32 last = 0;
             DK_ROLLED
             for (int k = unit.k; k < unit.end; k++) {
-                const u32 from = ring + s * STAGE_BYTES;
-                mbar_wait(full + 8 * s, parity);
+                const u32 from = ring + r.s * STAGE_BYTES;
+                mbar_wait(full + 8 * r.s, r.parity);
                 wgmma_fence();
                 PRODUCT(d, OPERAND_A(from, wg), OPERAND_B(from), k > unit.k);
                 wgmma_commit();
                 wgmma_wait(1);
                 if (k > unit.k)
                     give_back(empty + 8 * last);
-                last = s;
-                if (++s == STAGES) {
-                    s = 0;
-                    parity ^= 1;
-                }
+                last = r.s;
+                ring_next(&r, STAGES);
             }
             DONE(d);
             give_back(empty + 8 * last);
