@@ -74,10 +74,18 @@ SHARED_BY_TESTS __attribute__((noinline)) void put_in_dir(const char *name, cons
     OK(file_write_all(in_dir(name), text, strlen(text), &err));
 }
 
+/* What commands keep in the user's cache folder, this machine's limits before all, they keep in $LATHE_TEST_CACHE, which run-tests gives to all programs, so that
+ * they are measured once; or else in the test's folder. */
+SHARED_BY_TESTS void cache_of_tests(void)
+{
+    const char *folder = getenv("LATHE_TEST_CACHE");
+    setenv("XDG_CACHE_HOME", folder ? folder : test_dir, 1);
+}
+
 /* ---- data beside the project: $LATHE_SHARED, or ../shared/data ---- */
 
-/* The thread sanitizer sees who writes what, twenty times slower: loops over data need fewer turns under it than those that look at the data. */
-#if UNDER_THREAD
+/* Sanitizers see who writes what and where, five to twenty times slower: loops over data need fewer turns under them than those that look at the data. */
+#if UNDER_THREAD || UNDER_ADDRESS
 #define FEWER(all, few) (few)
 #else
 #define FEWER(all, few) (all)

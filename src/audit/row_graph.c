@@ -254,7 +254,8 @@ static void count_shard(void *ctx, int i, int i_thread)
     for (int k = 0; k < a->n && !s->err.code; k++) {
         const struct row_stage *t = &a->g->stage[k];
         const size_t from = i ? t->until[i - 1] : 0;
-        (void)count_rows(s, t->event + from, t->until[i] - from, a->runs[k]->data, &s->err);
+        if (t->until[i] > from)
+            (void)count_rows(s, t->event + from, t->until[i] - from, a->runs[k]->data, &s->err);
     }
 }
 

@@ -11,7 +11,7 @@ static void forward_a8(const struct job *j, struct norm p, int n, char *y, real 
 {
     const size_t stride = a8_row_bytes(p.C);
     p.y = row, p.n_row = 1;
-    for (int i = 0; i < n; i++, p.x += p.ld_x, p.mean += p.mean != NULL, p.rstd++) {
+    for (int i = 0; i < n; i++, p.x += p.ld_x, p.mean = p.mean ? p.mean + 1 : NULL, p.rstd++) {
         (j->layer ? j->k->layernorm_fwd : j->k->rmsnorm_fwd)(&p);
         j->k->quantize_a8(&(struct a8){ .M = 1, .K = p.C, .x = (const void *)row, .ld_x = p.C, .out = y + (size_t)i * stride, .stride = stride });
     }

@@ -274,7 +274,7 @@ static void put_act(const struct panels_job *j, int64_t first, int M, int64_t f0
     }
     const size_t stride = a8_row_bytes(F);
     a.y = group, a.ld_y = n;
-    for (int m = 0; m < M; m += a.n_row, a.h += a.n_row * a.ld_h, a.scale += a.scale ? a.n_row : 0) {
+    for (int m = 0; m < M; m += a.n_row, a.h += a.n_row * a.ld_h, a.scale = a.scale ? a.scale + a.n_row : NULL) {
         a.n_row = M - m < ACT_GROUP ? M - m : ACT_GROUP;
         op_act_kernel(j->k, p->act)(&a);
         j->k->quantize_a8(&(struct a8){ .M = a.n_row, .K = n, .x = (const void *)group, .ld_x = n, .stride = stride,

@@ -128,7 +128,7 @@ static void dy_rows(void *ctx, int i_slice, int first, int n, int i_block, int i
     if (j->rows)
         j->k->to_bf16((size_t)n * (size_t)j->N, j->dy + at, j->rows + at);
     const struct pack p = { .K = n, .N = (int)j->N, .src = j->rows ? (const void *)(j->rows + at) : j->dy + at, .src_bf16 = j->rows != NULL,
-                            .ld = j->N, .out = j->pairs + even * (size_t)j->N };
+                            .ld = j->N, .out = j->pairs ? j->pairs + even * (size_t)j->N : NULL };
     if (j->pairs)
         j->k->pack_pairs_bf16(&p);
 }

@@ -1,4 +1,5 @@
 /* mlflow_search.c - MLflow's searches: filtered, sorted, page by page; and how it tells a model and a version. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,9 +177,10 @@ static const char *value_of(const json_t *o, const struct mlflow_test *t, const 
 static bool matches(const struct search *s, const json_t *o)
 {
     char number[24];
-    snprintf(number, sizeof number, "%lld", (long long)tree_number_at(o, "number"));
+    const double n = tree_number_at(o, "number");
     if (strcmp(tree_text_at(o, "kind"), "model"))
         return false;
+    snprintf(number, sizeof number, "%lld", isfinite(n) ? (long long)n : 0);
     for (int i = 0; i < s->filter.n; i++)
         if (!mlflow_test_is(&s->filter.test[i], value_of(o, &s->filter.test[i], number)))
             return false;

@@ -82,7 +82,7 @@ static int set_up(void **state)
 {
     if (make_dir(state))
         return -1;
-    setenv("XDG_CACHE_HOME", test_dir, 1);
+    cache_of_tests();
     log_level_set(LOG_QUIET);
     write_data("train", 240, 3, 1);
     write_data("valid", 60, 3, 5);

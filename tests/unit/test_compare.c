@@ -114,7 +114,7 @@ static void the_gravest_of_several_decides(void **state)
 
 /* ---- how often, how soon ---- */
 
-enum { ITEMS = 10042, RUNS = 1000 };
+enum { ITEMS = 10042, RUNS = FEWER(1000, 20) };
 
 /* An item's outcome at `discordant` with a net loss: broken, mended or the same. */
 static void outcome(uint64_t key, int64_t item, double discordant, double loss, int8_t *old, int8_t *new)
@@ -177,7 +177,7 @@ static double share_worse(int64_t n, double discordant, double loss, const char 
         }
         OK(paired_judge(&c, o.margin, o.alpha, &j, &err));
         worse += j.verdict == PAIRED_WORSE;
-        if (k < 20) {                                              /* the same by all of compare, which bootstraps besides */
+        if (k < FEWER(20, 3)) {                                              /* the same by all of compare, which bootstraps besides */
             struct compare_result r;
             int decides;
             OK(compare_measure(&r, &(struct compare_items){ .old = old, .new = new, .n = n, .higher_is_better = true }, &o, &err));

@@ -64,7 +64,7 @@ static int set_up(void **state)
 {
     if (make_dir(state))
         return -1;
-    setenv("XDG_CACHE_HOME", test_dir, 1);
+    cache_of_tests();
     log_level_set(LOG_QUIET);
     put_model();
     struct buf b;

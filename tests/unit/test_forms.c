@@ -23,7 +23,7 @@ static int set_up(void **state)
     struct buf b;
     if (make_dir(state))
         return -1;
-    setenv("XDG_CACHE_HOME", test_dir, 1);
+    cache_of_tests();
     log_level_set(LOG_QUIET);
     buf_init(&b);
     for (int i = 0; i < 60; i++) {

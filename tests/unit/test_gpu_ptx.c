@@ -6,6 +6,8 @@ static void every_kernel_gives_what_cpu_ref_gives(void **state)
 {
     (void)state;
     check_all(open_ptx(), PARTS, 250);
+    if (UNDER_ADDRESS)                          /* for the host's part in it: test_gpu_moe and test_gpu_train are not run then */
+        check_all(open_ptx(), GPU_CHECK_MOE | GPU_CHECK_SAMPLE | GPU_CHECK_TRAIN, 150);
     assert_int_equal(ptx_bad, 0);
     ptx_release();
 }

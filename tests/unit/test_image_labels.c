@@ -138,7 +138,7 @@ static void planted_noise_is_found(void **state)
 {
     (void)state;
     struct idx labels;
-    if (FEWER(0, 1)) {
+    if (UNDER_THREAD) {
         print_message("SKIPPED: 30,000 images, under the thread sanitizer\n");
         skip();
     }

@@ -93,7 +93,7 @@ static int set_up(void **state)
     static const char *const words[] = { "the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "house", "with", "green", "eyes", "quickly", "away" };
     if (make_dir(state))
         return -1;
-    setenv("XDG_CACHE_HOME", test_dir, 1);
+    cache_of_tests();
     log_level_set(LOG_QUIET);
     struct buf b;
     buf_init(&b);

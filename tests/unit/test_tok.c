@@ -488,7 +488,7 @@ int main(void)
         cmocka_unit_test(a_stream_gives_whole_characters),
         cmocka_unit_test(a_file_cannot_ask_for_memory_without_bound),
     };
-    if (FEWER(false, true))                  /* one thread runs the others */
+    if (UNDER_THREAD)                  /* one thread runs the others */
         cmocka_set_test_filter("threads_*");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,7 @@ static int set_up(void **state)
 {
     if (make_dir(state) || pool_new(&pool, 2, &err) < 0)
         return -1;
-    setenv("XDG_CACHE_HOME", test_dir, 1);
+    cache_of_tests();
     log_level_set(LOG_QUIET);
     write_corpus("text.txt", 3000, 1);
     write_texts();
