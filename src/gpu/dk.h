@@ -53,6 +53,7 @@ typedef DK_VEC(float, 4) f32x4;
 typedef DK_VEC(float, 16) f32x16;
 typedef DK_VEC(u32, 2) u32x2;
 typedef DK_VEC(u32, 4) u32x4;
+typedef DK_VEC(int, 4) i32x4;
 typedef DK_VEC(short, 4) s16x4;
 
 /* ---- bits ---- */

@@ -39,7 +39,6 @@
 #define mat_out(e) (e)
 #define mat_out_row(i) mat_row(i)
 #endif
-typedef DK_VEC(int, 4) i32x4;
 struct mat_w { u32x4 r[MAT_W]; };
 
 #if defined(__NVPTX__)
@@ -64,28 +63,9 @@ DK_INLINE i32x4 mat_i8(struct mat_w w, u32x4 x, int h, i32x4 c)
 #define MAT_ZERO 0x4b400000
 #define mat_float(i) (dk_float((u32)(i)) - 12582912.0f)
 #else
-#ifdef DK_HOST
-DK_INLINE f32x4 mat_bf16_half(u32x2 w, u32x2 x, f32x4 c)
-{
-    simt_mfma_f32_16x16x16_bf16(&w, &x, &c);
-    return c;
-}
-DK_INLINE i32x4 mat_i8_half(u32x2 w, u32x2 x, i32x4 c)
-{
-    simt_mfma_i32_16x16x32_i8(&w, &x, &c);
-    return c;
-}
-#else
-DK_INLINE f32x4 mat_bf16_half(u32x2 w, u32x2 x, f32x4 c) { return __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(DK_CAST(s16x4, w), DK_CAST(s16x4, x), c, 0, 0, 0); }
-DK_INLINE i32x4 mat_i8_half(u32x2 w, u32x2 x, i32x4 c) { return __builtin_amdgcn_mfma_i32_16x16x32_i8(DK_CAST(i64, w), DK_CAST(i64, x), c, 0, 0, 0); }
-#endif
-DK_INLINE u32x2 mat_half(u32x4 v, int h)
-{
-    const u32x2 t = { v[2 * h], v[2 * h + 1] };
-    return t;
-}
-DK_INLINE f32x4 mat_bf16(struct mat_w w, u32x4 x, f32x4 c) { return mat_bf16_half(mat_half(w.r[0], 1), mat_half(x, 1), mat_bf16_half(mat_half(w.r[0], 0), mat_half(x, 0), c)); }
-DK_INLINE i32x4 mat_i8(struct mat_w w, u32x4 x, int h, i32x4 c) { return mat_i8_half(mat_half(w.r[0], h), mat_half(x, h), c); }
+#include "gpu/kern/mfma.h"
+DK_INLINE f32x4 mat_bf16(struct mat_w w, u32x4 x, f32x4 c) { return dk_mfma_bf16(dk_half(w.r[0], 1), dk_half(x, 1), dk_mfma_bf16(dk_half(w.r[0], 0), dk_half(x, 0), c)); }
+DK_INLINE i32x4 mat_i8(struct mat_w w, u32x4 x, int h, i32x4 c) { return dk_mfma_i8(dk_half(w.r[0], h), dk_half(x, h), c); }
 #define MAT_ZERO 0
 #define mat_float(i) ((float)(i))
 #endif

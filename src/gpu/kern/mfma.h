@@ -1,6 +1,6 @@
 /* mfma.h - gfx942's matrix instructions over waves of 64, and the same on the host: d[16][16] = a[16][k] * b[16][k]^T + c.
  *
- * Lane l has row l % 16 of a and of b, 8 bytes of it: k = (l / 16) * n .. + n - 1, n = 4 numbers of bf16 or 8 of fp8; of d four numbers: rows
+ * Lane l has row l % 16 of a and of b, 8 bytes of it: k = (l / 16) * n .. + n - 1, n = 4 numbers of bf16 or 8 of fp8 or int8; of d four numbers: rows
  * 4 (l / 16) .. + 3, column l % 16 (AMD's matrix instruction calculator).  So d's rows, rounded to bf16, are the b of another product as they lie.
  * Two products take 16 bytes of a row each of a and b: which k that is does not matter while it is the same for both. */
 #ifndef GPU_MFMA_H
@@ -17,6 +17,11 @@ DK_INLINE f32x4 dk_mfma_fp8(u32x2 a, u32x2 b, f32x4 c)
     simt_mfma_f32_16x16x32_fp8(&a, &b, &c);
     return c;
 }
+DK_INLINE i32x4 dk_mfma_i8(u32x2 a, u32x2 b, i32x4 c)
+{
+    simt_mfma_i32_16x16x32_i8(&a, &b, &c);
+    return c;
+}
 /* The lower, the higher halves of a and b. */
 DK_INLINE u32 dk_lows(u32 a, u32 b) { return (a & 0xffffu) | (b << 16); }
 DK_INLINE u32 dk_highs(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
@@ -30,6 +35,7 @@ DK_INLINE u32 dk_highs(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
 DK_INLINE f32x4 dk_mfma_bf16(u32x2 a, u32x2 b, f32x4 c) { return __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(DK_CAST(s16x4, a), DK_CAST(s16x4, b), c, 0, 0, 0); }
 /* e4m3fnuz: exponents biased by 8, 0x80 is NaN. */
 DK_INLINE f32x4 dk_mfma_fp8(u32x2 a, u32x2 b, f32x4 c) { return __builtin_amdgcn_mfma_f32_16x16x32_fp8_fp8(DK_CAST(i64, a), DK_CAST(i64, b), c, 0, 0, 0); }
+DK_INLINE i32x4 dk_mfma_i8(u32x2 a, u32x2 b, i32x4 c) { return __builtin_amdgcn_mfma_i32_16x16x32_i8(DK_CAST(i64, a), DK_CAST(i64, b), c, 0, 0, 0); }
 DK_INLINE u32 dk_lows(u32 a, u32 b) { return __builtin_amdgcn_perm(b, a, 0x05040100); }
 DK_INLINE u32 dk_highs(u32 a, u32 b) { return __builtin_amdgcn_perm(b, a, 0x07060302); }
 /* A barrier for shared memory alone: loads from memory stay on their way. */
