@@ -370,7 +370,7 @@ static int one_class(json_t *evidence, struct trial *t, int target, const char *
     v.text = &x, v.target = target, v.item = all.item, v.n_item = n_searched, v.victim.ctx = &v, v.victim.allowed = t->allowed;
     if (!rc && !given)
         rc = gcg(&v.victim, &how, x.ids.id, (int)x.ids.n, x.place, x.n_place, &found, err);
-    const struct items held = { all.item + n_searched, all.n - n_searched };
+    const struct items held = { all.item ? all.item + n_searched : NULL, all.n - n_searched };
     if (!rc)
         rc = token_text_write(&x, x.ids.id, &text, &n, err);
     if (!rc && given)
