@@ -63,9 +63,10 @@ static void find_vector(const float *x, size_t n, size_t d, const double *mean, 
 
 int spectral_scores(const float *x, size_t n, size_t d, double *score, struct err *err)
 {
-    double *work = mem_alloc_array(3, (d + 1) * sizeof *work), *mean = work, *v = work + d, *next = work + 2 * d;
+    double *work = mem_alloc_array(3, (d + 1) * sizeof *work);
     if (!work)
         return ERR(err, NOMEM, "no memory for vectors of %zu numbers", d);
+    double *mean = work, *v = work + d, *next = work + 2 * d;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < d; k++)
             mean[k] += (double)x[i * d + k] / (double)n;

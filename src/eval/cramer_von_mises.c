@@ -143,9 +143,10 @@ int two_cramer_von_mises(const double *x, int64_t n, const double *y, int64_t m,
         return ERR(err, RANGE, "samples of %lld and %lld values, expected at least 1", (long long)n, (long long)m);
     TRY(order_finite(x, n, "first sample", err));
     TRY(order_finite(y, m, "second sample", err));
-    double *all = mem_alloc_array((size_t)(n + m) * 2, sizeof *all), *rank = all + n + m;
+    double *all = mem_alloc_array((size_t)(n + m) * 2, sizeof *all);
     if (!all)
         return ERR(err, NOMEM, "samples of %lld and %lld values do not fit into memory", (long long)n, (long long)m);
+    double *rank = all + n + m;
     memcpy(all, x, (size_t)n * sizeof *x);
     memcpy(all + n, y, (size_t)m * sizeof *y);
     int rc = order_rank(all, n + m, rank, NULL, err);

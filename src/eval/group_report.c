@@ -318,7 +318,7 @@ static int parity(struct grouping *s, json_t *tree, struct err *err)
     const int n_class = same_choices(x->t);
     const struct by_group_opts o = { .seed = s->o->seed, .pool = s->o->pool };
     struct by_group_parity p;
-    int32_t *label = mem_alloc_array(2 * (size_t)x->n, sizeof *label), *predicted = label + x->n;
+    int32_t *label = mem_alloc_array(2 * (size_t)x->n, sizeof *label), *predicted = label ? label + x->n : NULL;
     int rc = label ? 0 : no_memory(err);
     s->n = 0;
     for (int64_t i = 0; !rc && n_class && i < x->n; i++) {

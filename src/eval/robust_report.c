@@ -195,7 +195,7 @@ static int mean_kl(struct report *x, const struct robust_variant *v, double *mea
     int most = 0, rc = 0;
     for (int64_t i = 0; i < t->n; i++)
         most = task_n_choice(t->t, i) > most ? task_n_choice(t->t, i) : most;
-    double *a = mem_alloc_array((size_t)most + 1, 2 * sizeof *a), *b = a + most;
+    double *a = mem_alloc_array((size_t)most + 1, 2 * sizeof *a), *b = a ? a + most : NULL;
     int *of = mem_alloc_array((size_t)most + 1, sizeof *of);
     p->n = 0, p->clustered = p->share = false;
     for (int64_t i = 0; a && of && i < t->n; i++) {

@@ -34,8 +34,11 @@ static int last_seq(struct registry *g, const char *name, int64_t *seq, struct e
 {
     json_t *records;
     TRY(registry_history(g, name, 1, &records, err));
-    *seq = (int64_t)tree_number_at(json_array_get(records, 0), "seq");
+    const double last = json_array_size(records) ? tree_number_at(json_array_get(records, 0), "seq") : 0;
     json_decref(records);
+    if (!isfinite(last))
+        return ERR(err, NOMEM, "no memory for the history of %s", name);
+    *seq = (int64_t)last;
     return 0;
 }
 

@@ -108,7 +108,11 @@ static void rows_do_not_depend_on_how_many_are_compared_at_once(void **state)
     OK(diverge_models(&a, f32, half, ids, N, &o, &err));
     OK(diverge_models(&b, one[0], one[1], ids, N, &o, &err));
     assert_int_equal(a.n, b.n);
-    assert_memory_equal(a.row, b.row, a.n * sizeof *a.row);
+    for (size_t i = 0; i < a.n; i++) {                       /* field by field: what lies between them is anything */
+        const struct diverge_row *x = &a.row[i], *y = &b.row[i];
+        assert_memory_equal(&x->kl, &y->kl, offsetof(struct diverge_row, window) + sizeof x->window);
+        assert_true(x->at == y->at && x->cluster == y->cluster);
+    }
     diverge_release(&a);
     diverge_release(&b);
     engine_free(one[0]);
