@@ -15,9 +15,9 @@ SAN     := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=
 CFLAGS  := -g1
 ifneq ($(shell command -v clang),)
 CC      := clang
-COVERED  = $(if $(findstring address,$(SANITIZE)),$(if $(filter src/cpu/% src/nn/% src/exec/% src/eval/boot% tests/unit/% tests/fault/% tests/grad/%,$<),,-fsanitize=fuzzer-no-link))
+san_of   = $(if $(findstring address,$(SANITIZE)),$(if $(filter src/cpu/% src/nn/% src/exec/% src/eval/boot% tests/unit/% tests/fault/% tests/grad/%,$<),,-fsanitize=fuzzer-no-link))
 # After a failure the self test of devices steps pointers that are NULL.
-COVERED += $(if $(findstring src/gpu/check,$<),-fno-sanitize=pointer-overflow)
+san_of  += $(if $(findstring src/gpu/check,$<),-fno-sanitize=pointer-overflow)
 endif
 endif
 B       ?= build
@@ -74,7 +74,7 @@ $B/liblathe.a: $(LIB_OBJ)
 
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(COVERED) $(isa) -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(san_of) $(isa) -MMD -MP -c -o $@ $<
 
 $B/src/serve/page.o: $(wildcard src/serve/page/*)
 $B/src/plan/published.o: src/plan/published.json

@@ -176,11 +176,12 @@ static const char *value_of(const json_t *o, const struct mlflow_test *t, const 
 
 static bool matches(const struct search *s, const json_t *o)
 {
-    char number[24];
+    char number[24] = "";                                      /* a registered model has none */
     const double n = tree_number_at(o, "number");
     if (strcmp(tree_text_at(o, "kind"), "model"))
         return false;
-    snprintf(number, sizeof number, "%lld", isfinite(n) ? (long long)n : 0);
+    if (isfinite(n))
+        snprintf(number, sizeof number, "%lld", (long long)n);
     for (int i = 0; i < s->filter.n; i++)
         if (!mlflow_test_is(&s->filter.test[i], value_of(o, &s->filter.test[i], number)))
             return false;
