@@ -1,6 +1,6 @@
 /* recorder.h - a server's answers on their way into the tables of events.h, by a thread of its own: nobody who answers waits for a disk.
  *
- * What was handed over is written in one transaction, a quarter of a second after the first of it: a killed process lacks no more than the last second.
+ * What was handed over is written in one transaction, a quarter of a second after the first of it: a killed process lacks no more than that and what came while the disk took it.
  * While the database cannot be written (the disk is full, another holds it, it is gone) up to RECORDER_WAIT records of RECORDER_BYTES together wait and
  * are tried again each second; what comes beyond is lost and counted.  That it fails is said once, and once that it works again.
  * A database that was removed is made anew. */
