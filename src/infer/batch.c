@@ -96,9 +96,9 @@ static int check(const struct batch *b, const struct text_request *r, struct err
     for (int i = 0; i < r->n; i++)
         if (r->ids[i] < 0 || r->ids[i] >= b->V)
             return ERR(err, RANGE, "token id %d, expected 0 to %d", r->ids[i], b->V - 1);
-    const int64_t room = r->most < ctx - r->n ? r->n + r->most : ctx, all = (int64_t)engine_n_page(b->o.e) * KV_TOKENS;
+    const int64_t made = (int64_t)r->n + r->most - (r->most > 0), room = made < ctx ? made : ctx, all = (int64_t)engine_n_page(b->o.e) * KV_TOKENS;
     if (room > all)
-        return ERR(err, RANGE, "the text may come to have %lld tokens, but there is memory for %lld", (long long)room, (long long)all);
+        return ERR(err, RANGE, "the text may come to need %lld positions, but there is memory for %lld", (long long)room, (long long)all);
     if (r->adapter < 0 || r->adapter > engine_n_adapter(b->o.e))
         return ERR(err, RANGE, "adapter %d, expected 0 to %d", r->adapter, engine_n_adapter(b->o.e));
     if (r->most < 0 || r->n_logprob > TOP_MAX || r->n_logprob > b->V)

@@ -281,6 +281,16 @@ static void what_cannot_be_is_refused(void **state)
     r.n = 100, r.most = 110;                         /* 210 positions, but 3 pages */
     assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
     assert_non_null(strstr(err.msg, "192"));
+    r.most = 94;                                     /* the last of them needs no position, but there is one too many */
+    assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
+    r.most = 93;
+    r.token = go_on, r.adjust = NULL;
+    memset(m->prompt, 0, sizeof m->prompt);
+    OK(batch_submit(b, &r, &id, &err));
+    while (batch_step(b))
+        ;
+    assert_int_equal(m->end, TEXT_LENGTH);
+    again(m);
     r.n = 2, r.most = 2, m->prompt[1] = engine_config(e)->vocab_size;
     assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
     batch_free(b);
