@@ -98,6 +98,7 @@ int clients_new(struct clients **out, const char *secret, const char *path, stru
     struct clients *c = mem_alloc_zero(sizeof *c);
     if (!c)
         return ERR(err, NOMEM, "no memory for keys");
+    secret = secret && *secret ? secret : NULL;
     pthread_mutex_init(&c->lock, NULL);
     c->keys = secret || path;
     int rc = path && !(c->path = mem_strdup(path)) ? ERR(err, NOMEM, "no memory for keys") : 0;

@@ -11,7 +11,7 @@
 struct clients;
 struct client;
 
-/* secret: a key beside the file's, or NULL; path: of a keys file, or NULL. */
+/* secret: a key beside the file's, or NULL or empty: none; path: of a keys file, or NULL. */
 int clients_new(struct clients **out, const char *secret, const char *path, struct err *err);
 void clients_free(struct clients *c);
 bool clients_open(const struct clients *c);          /* there are no keys: everybody may ask */

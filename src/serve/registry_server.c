@@ -247,17 +247,16 @@ static int begin(struct registry_server *m, struct err *err)
 
 int registry_server_start(struct registry_server **out, const struct registry_server_opts *o, struct err *err)
 {
-    const bool open = (!o->key || !*o->key) && !o->keys;
+    const bool has_key = o->key && *o->key;
     *out = NULL;
     struct origins origins = o->origins;
-    TRY(origins_open(&origins, o->address, !open, err));
+    TRY(origins_open(&origins, o->address, has_key || o->keys, err));
     struct registry_server *m = mem_alloc_zero(sizeof *m);
     if (!m)
         return ERR(err, NOMEM, "no memory for the server");
     m->o = *o;
     m->o.origins = origins;
-    if (open)
-        m->o.key = NULL;
+    m->o.key = has_key ? o->key : NULL;
     const int rc = begin(m, err);
     if (rc)
         registry_server_stop(m);

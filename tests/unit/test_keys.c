@@ -352,6 +352,10 @@ static void counts_outlive_a_new_file_and_names_that_are_gone_are_nobody(void **
     OK(clients_new(&c, NULL, in_dir("keys.yaml"), &err));
     assert_false(clients_open(c));
     clients_free(c);
+    OK(clients_new(&c, "", in_dir("keys.yaml"), &err));                 /* a variable that is set to nothing is no key */
+    assert_null(clients_find(c, "", noon, &expired));
+    assert_int_equal(clients_count(c), 0);
+    clients_free(c);
     OK(clients_new(&c, NULL, NULL, &err));
     assert_true(clients_open(c));
     OK(clients_reload(c, &err));

@@ -1,6 +1,7 @@
 /* test_mlflow.c - MLflow's paths over a real socket: what they answer, what they refuse, what the journal says of them. */
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "../test.h"
 #include "base/buf.h"
@@ -271,6 +272,22 @@ static void without_the_key_nothing_is_told(void **state)
     registry_close(g);
 }
 
+/* LATHE_API_KEY="" beside a file of keys: nobody is let in without one of the file's. */
+static void an_empty_key_beside_a_file_is_none(void **state)
+{
+    (void)state;
+    static const char keys[] = "- name: a\n  sha256: \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n";      /* of abc */
+    OK(file_write_all(in_dir("keys.yaml"), keys, sizeof keys - 1, &err));
+    assert_int_equal(chmod(in_dir("keys.yaml"), 0600), 0);
+    char *const file = strdup(in_dir("keys.yaml"));
+    const struct registry_server_opts o = { .address = "127.0.0.1", .key = "", .keys = file, .registry = in_dir("registry"), .actor = "tester", .add = add };
+    OK(registry_server_start(&m, &o, &err));
+    assert_int_equal(ask_with("x-api-key: \r\n", "GET", "registered-models/search", ""), 401);
+    assert_int_equal(ask_with("Authorization: Basic eDo=\r\n", "GET", "/v2/", ""), 401);           /* x: and no password */
+    assert_int_equal(ask_with("Authorization: Bearer abc\r\n", "GET", "registered-models/search", ""), 200);
+    free(file);
+}
+
 static void others_need_a_key_and_pages_are_kept_out(void **state)
 {
     (void)state;
@@ -294,6 +311,7 @@ int main(void)
         T(searches_filter_sort_and_turn_pages),
         cmocka_unit_test(filters_are_read_or_refused),
         T(without_the_key_nothing_is_told),
+        T(an_empty_key_beside_a_file_is_none),
         T(others_need_a_key_and_pages_are_kept_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
