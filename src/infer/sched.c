@@ -200,8 +200,10 @@ int sched_step(struct sched *s) { return sched_prompts(s, sched_continue(s)); }
 int sched_guess(const struct sched *s, const struct sched_text *t, double right, int most)
 {
     const double slope = pace_slope(&s->pace), alone = s->pace.alone;
+    if (most < 1)
+        return 0;
     if (slope <= 0 || alone <= 0)
-        return most < 1 ? most : 1;
+        return 1;
     double best = s->n_running / alone, tokens = s->n_running, p = 1;
     int k = 0;
     for (int i = 1; i <= most; i++) {

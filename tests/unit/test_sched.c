@@ -84,6 +84,24 @@ static void expect(const struct world *w, const char *parts)
     assert_string_equal(got, parts);
 }
 
+/* Where there is no room, also when it is time to try one. */
+static void a_guess_keeps_to_its_room(void **state)
+{
+    (void)state;
+    struct world w;
+    make(&w, 2, 16, 8);
+    for (int known = 0; known < 2; known++)
+        for (int n = 30; n < 34; n++) {
+            const struct sched_text t = { .n_prompt = 2, .n_ids = n };
+            assert_int_equal(sched_guess(&w.s, &t, 1, 0), 0);
+            assert_int_equal(sched_guess(&w.s, &t, 1, -3), 0);
+            for (int i = 1; !known && n == 33 && i < 20; i++)
+                pace_add(&w.s.pace, i, 0, 1 + 0.01 * i);
+        }
+    assert_true(pace_slope(&w.s.pace) > 0);
+    sched_release(&w.s);
+}
+
 static void nobody_gives_an_empty_step(void **state)
 {
     (void)state;
@@ -263,7 +281,8 @@ static void many_steps_at_once_are_as_one_after_the_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_gives_an_empty_step), cmocka_unit_test(rows_go_to_those_that_continue_then_to_the_oldest_prompt),
+        cmocka_unit_test(nobody_gives_an_empty_step), cmocka_unit_test(a_guess_keeps_to_its_room),
+        cmocka_unit_test(rows_go_to_those_that_continue_then_to_the_oldest_prompt),
         cmocka_unit_test(a_prompt_of_which_all_but_one_is_kept_is_no_continuation), cmocka_unit_test(tenants_take_turns_and_priorities_go_first),
         cmocka_unit_test(the_last_is_put_aside_when_pages_run_out_and_comes_first), cmocka_unit_test(one_that_is_alone_and_finds_no_page_is_put_aside_itself),
         cmocka_unit_test(whoever_waits_for_anothers_text_is_overtaken), cmocka_unit_test(a_server_that_is_busy_from_its_first_step_learns_what_a_step_takes), cmocka_unit_test(many_steps_at_once_are_as_one_after_the_other),
