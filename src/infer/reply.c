@@ -172,10 +172,12 @@ static const char *announces(const struct reply *r) { return r->form.calls == CH
 
 static int content_begins(struct reply *r, bool last)
 {
-    const int is = r->form.calls == CHAT_FORM_BARE ? stands(r, 0, "{\"name\"") : -1;
+    const char *const word = announces(r);
+    const bool bare = r->form.calls == CHAT_FORM_BARE, json = r->form.json && word;
+    const int is = bare ? stands(r, 0, "{\"name\"") : json ? stands(r, 0, word) : -1;
     if (!is && !last)
         return 0;
-    r->state = is > 0 ? NAME : announces(r) ? CONTENT : PLAIN;
+    r->state = bare && is > 0 ? NAME : word && (!json || is > 0) ? CONTENT : PLAIN;
     return 1;
 }
 

@@ -19,7 +19,8 @@
 #include "model/chat.h"
 
 enum reply_thinking { REPLY_NO_THOUGHTS, REPLY_MAY_THINK, REPLY_THINKS };      /* THINKS: it begins in the middle of them */
-struct reply_form { enum reply_thinking thinking; enum chat_form calls; const char *arguments; };      /* calls NONE: there are none; arguments: their name */
+/* calls NONE: there are none; arguments: their name.  json: content is JSON and never stands beside calls, so that what announces a call announces none in a text of it. */
+struct reply_form { enum reply_thinking thinking; enum chat_form calls; const char *arguments; bool json; };
 
 /* ---- the grammar ---- */
 
@@ -30,7 +31,7 @@ struct reply_wish {
     struct reply_form form;
     const struct reply_tool *tool; int n_tool;
     bool must_call, one_call;
-    const json_t *schema; const char *where;     /* without tools: what content must follow */
+    const json_t *schema; const char *where;     /* what content must follow; beside tools all of it is that or calls (form.json) */
 };
 int reply_grammar(struct grammar **out, const struct reply_wish *w, struct err *err);
 

@@ -179,17 +179,20 @@ static struct frag calls(struct build *b, const struct reply_wish *w)
     return (struct frag){ one.in, out };
 }
 
-/* Content, calls, or both. */
+/* Content, calls, or both; of a content that follows a schema not both. */
 static struct frag content_and_calls(struct build *b, const struct reply_wish *w)
 {
     const char *const word = w->form.calls == CHAT_FORM_TAGGED ? "<tool_call>" : "[TOOL_CALLS]";
     const struct frag f = calls(b, w);
     if (b->rc < 0)
         return none;
-    if (w->form.calls == CHAT_FORM_BARE)
-        return w->must_call ? f : build_or(b, f, not_beginning(b, "{\"name\""));
-    if (w->must_call)
-        return build_then(b, text_bytes(b, word), f);
+    const bool bare = w->form.calls == CHAT_FORM_BARE;
+    if (w->must_call || w->schema) {
+        const struct frag called = bare ? f : build_then(b, text_bytes(b, word), f);
+        return w->must_call ? called : build_or(b, called, build_schema(b, w->schema, w->where));
+    }
+    if (bare)
+        return build_or(b, f, not_beginning(b, "{\"name\""));
     const int32_t out = build_place(b), in = until(b, word, f.in, out);
     if (b->rc < 0)
         return none;
@@ -210,7 +213,7 @@ static struct frag make_blank(struct build *b)
 /* Thoughts in front of the rest.  They may go on to the end of the text where nothing must follow. */
 static struct frag with_thoughts(struct build *b, const struct reply_wish *w, struct frag rest)
 {
-    const bool may_end = w->n_tool && !w->must_call;
+    const bool may_end = w->n_tool && !w->must_call && !w->schema;
     if (w->form.thinking == REPLY_NO_THOUGHTS || b->rc < 0)
         return rest;
     const struct frag behind = make_blank(b);

@@ -281,6 +281,7 @@ void tools_finish(const struct tools *t, struct wish *w, const struct served_mod
 {
     const struct chat_wants *wants = chat_wants_for(s->chat, c);
     struct reply_form form = { .thinking = w->thinking, .calls = CHAT_FORM_NONE, .arguments = wants->parameters ? "parameters" : "arguments" };
+    form.json = t->n_tool && w->schema;
     if (t->n_tool)
         form.calls = wants->form == CHAT_FORM_NONE ? CHAT_FORM_TAGGED : wants->form;
     if (t->n_tool && w->grammar && !w->schema)

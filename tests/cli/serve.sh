@@ -194,6 +194,12 @@ for choice in ("required", {"type": "function", "function": {"name": "f"}}, {"ty
     print([(a, [(n, sorted(json.loads(x)) [-1:]) for n, x in c] if type(choice) is dict else len(c), d) for a, _, c, d in said], said == told(True, tool_choice=choice, parallel_tool_calls=False))
 said = told(False)
 print(said == told(True), all(not c and d in ("stop", "length") for _, _, c, d in said) or said)
+def is_json(t):
+    try: return type(json.loads(t)) is dict
+    except ValueError: return False
+beside = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}}}}
+said = told(False, **beside)
+print(said == told(True, **beside), all(d == "length" or is_json(a) != bool(c) for a, _, c, d in said) or said, any(d != "length" for _, _, _, d in said))
 said = told(False, chat_template_kwargs={"thinking": True}, tool_choice="required")
 print(said == told(True, chat_template_kwargs={"thinking": True}, tool_choice="required"), all(not a and b and not c and d == "length" for a, b, c, d in said))
 cut = [json.loads(ask("/v1/chat/completions", chat(tools=tools[:1], tool_choice="required", max_tokens=n))[1])["choices"][0] for n in range(1, 60)]

@@ -50,7 +50,7 @@ static int reply(void *ctx)
 {
     (void)ctx;
     static const char text[] = "<think>so</think>Now <tool_call>{\"name\":\"f\",\"arguments\":{\"a\":1}}</tool_call><tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>";
-    const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" };
+    const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments", false };
     const struct reply_tool tool[] = { { "f", parameters, "f", true }, { "g", NULL, "g", false } };
     const struct reply_wish w = { .form = form, .tool = tool, .n_tool = 2 };
     struct grammar *g;

@@ -37,7 +37,7 @@ static void follow(struct grammar *g, const char *text, size_t n, bool json)
 static void read_reply(const uint8_t *data, size_t n)
 {
     static const enum chat_form forms[] = { CHAT_FORM_NONE, CHAT_FORM_TAGGED, CHAT_FORM_LIST, CHAT_FORM_BARE, CHAT_FORM_NAMED };
-    const struct reply_form form = { (enum reply_thinking)(*data % 3), forms[*data / 3 % 5], *data & 128 ? "parameters" : "arguments" };
+    const struct reply_form form = { (enum reply_thinking)(*data % 3), forms[*data / 3 % 5], *data & 128 ? "parameters" : "arguments", *data / 16 % 2 };
     struct reply *a, *b;
     struct err err;
     if (reply_new(&a, &form, &err) || reply_new(&b, &form, &err))

@@ -112,9 +112,9 @@ static void read_in_pieces(const struct reply_form *form, const char *text, size
 static void replies_are_told_apart(void **state)
 {
     (void)state;
-    const struct reply_form plain = { REPLY_MAY_THINK, CHAT_FORM_NONE, "" }, thinks = { REPLY_THINKS, CHAT_FORM_TAGGED, "arguments" }, tagged = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" },
-                            list = { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, "arguments" }, bare = { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, "parameters" },
-                            named = { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, "arguments" };
+    const struct reply_form plain = { REPLY_MAY_THINK, CHAT_FORM_NONE, "", false }, thinks = { REPLY_THINKS, CHAT_FORM_TAGGED, "arguments", false }, tagged = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments", false },
+                            list = { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, "arguments", false }, bare = { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, "parameters", false },
+                            named = { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, "arguments", false };
     static const struct { int form; const char *text, *told; } cases[] = {
         { 0, "Hello <b>", "|C0:Hello <b>" },
         { 0, "<think>\nI see \n</think>\n\nHello", "|T0:I see|C0:Hello" },
@@ -158,7 +158,7 @@ static void replies_are_told_apart(void **state)
 static void a_call_that_is_not_whole_is_told_as_far_as_it_came(void **state)
 {
     (void)state;
-    const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments" };
+    const struct reply_form form = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments", false };
     static const char text[] = "<think>so</think>Now <tool_call>{\"name\":\"f\",\"arguments\":{\"a\":1}}</tool_call><tool_call>{\"name\":\"g\",\"arguments\":{\"b\": [tr";
     struct reply *r;
     const struct buf *arguments;
@@ -229,7 +229,7 @@ static void grammars_read_what_replies_may_be(void **state)
         { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, true, false, "T", false, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct grammar *g = grammar_of((struct reply_form){ cases[i].thinking, cases[i].form, "arguments" }, cases[i].must, cases[i].one);
+        struct grammar *g = grammar_of((struct reply_form){ cases[i].thinking, cases[i].form, "arguments", false }, cases[i].must, cases[i].one);
         struct follower *f;
         OK(follower_new(&f, g, NULL, &err));
         const bool reads = follower_add(f, cases[i].text, strlen(cases[i].text), &err) == 0, whole = reads && follower_may_end(f);
@@ -240,13 +240,56 @@ static void grammars_read_what_replies_may_be(void **state)
     }
 }
 
+/* Beside a schema there are calls or JSON, never any other text, and what announces calls may stand in a text of the JSON. */
+static void content_beside_tools_follows_its_schema(void **state)
+{
+    (void)state;
+    static const struct { enum chat_form form; enum reply_thinking thinking; const char *text, *told; } cases[] = {
+        { CHAT_FORM_TAGGED, REPLY_NO_THOUGHTS, "hello", NULL },
+        { CHAT_FORM_TAGGED, REPLY_NO_THOUGHTS, "", NULL },
+        { CHAT_FORM_TAGGED, REPLY_NO_THOUGHTS, "{\"a\": \"<tool_call>{\"}", "|C0:{\"a\": \"<tool_call>{\"}" },
+        { CHAT_FORM_TAGGED, REPLY_NO_THOUGHTS, "{\"a\": 1}", NULL },
+        { CHAT_FORM_TAGGED, REPLY_NO_THOUGHTS, "{\"a\": \"b\"}<tool_call>", NULL },
+        { CHAT_FORM_TAGGED, REPLY_NO_THOUGHTS, "<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>", "|N0:time|A0:{}" },
+        { CHAT_FORM_TAGGED, REPLY_MAY_THINK, "<think>well", NULL },
+        { CHAT_FORM_TAGGED, REPLY_MAY_THINK, "<think>well</think>\n{\"a\": \"b\"}", "|T0:well|C0:{\"a\": \"b\"}" },
+        { CHAT_FORM_TAGGED, REPLY_MAY_THINK, "<think>well</think>\n<tool_call>{\"name\":\"time\",\"arguments\":{}}</tool_call>", "|T0:well|N0:time|A0:{}" },
+        { CHAT_FORM_LIST, REPLY_NO_THOUGHTS, "hello", NULL },
+        { CHAT_FORM_LIST, REPLY_NO_THOUGHTS, "{\"a\": \"[TOOL_CALLS][{\"}", "|C0:{\"a\": \"[TOOL_CALLS][{\"}" },
+        { CHAT_FORM_LIST, REPLY_NO_THOUGHTS, "[TOOL_CALLS][{\"name\": \"time\", \"arguments\": {}}]", "|N0:time|A0:{}" },
+        { CHAT_FORM_NAMED, REPLY_NO_THOUGHTS, "hello", NULL },
+        { CHAT_FORM_NAMED, REPLY_NO_THOUGHTS, "{\"a\": \"[TOOL_CALLS]\"}", "|C0:{\"a\": \"[TOOL_CALLS]\"}" },
+        { CHAT_FORM_NAMED, REPLY_NO_THOUGHTS, "[TOOL_CALLS]time[ARGS]{}", "|N0:time|A0:{}" },
+    };
+    json_t *schema = parse("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},\"required\":[\"a\"]}");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct reply_wish w = { .form = { cases[i].thinking, cases[i].form, "arguments", true }, .tool = tools, .n_tool = 2, .schema = schema, .where = "response_format" };
+        struct grammar *g;
+        struct follower *f;
+        OK(reply_grammar(&g, &w, &err));
+        OK(follower_new(&f, g, NULL, &err));
+        const bool whole = follower_add(f, cases[i].text, strlen(cases[i].text), &err) == 0 && follower_may_end(f);
+        if (whole != (cases[i].told != NULL))
+            fail_msg("case %zu, '%s': %s", i, cases[i].text, whole ? "read" : "refused");
+        for (size_t piece = 1; piece < 100 && whole; piece += 1 + piece / 8 * 91) {
+            struct told told;
+            read_in_pieces(&w.form, cases[i].text, piece, &told);
+            if (strcmp(told.text, cases[i].told))
+                fail_msg("'%s' in pieces of %zu is told as '%s'", cases[i].text, piece, told.text);
+        }
+        follower_free(f);
+        grammar_free(g);
+    }
+    json_decref(schema);
+}
+
 static void tools_are_strict_where_they_say_so(void **state)
 {
     (void)state;
     json_t *odd = parse("{\"type\":\"object\",\"properties\":{\"a\":{\"not\":{}}}}");
     struct reply_tool t = { "odd", odd, "tools[0].function.parameters", true };
     struct grammar *g;
-    struct reply_wish w = { .form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments" }, .tool = &t, .n_tool = 1, .must_call = true };
+    struct reply_wish w = { .form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments", false }, .tool = &t, .n_tool = 1, .must_call = true };
     assert_int_equal(reply_grammar(&g, &w, &err), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "tools[0].function.parameters/properties/a/not"));
     t.strict = false;                            /* then any object */
@@ -270,7 +313,7 @@ static void random_tokens_make_calls(void **state)
     float *logits = calloc((size_t)V, sizeof *logits);
     int n_calls = 0;
     for (uint64_t seed = 0; seed < 12; seed++) {
-        const struct reply_form form = { seed % 2 ? REPLY_MAY_THINK : REPLY_NO_THOUGHTS, forms[seed % 4], "arguments" };
+        const struct reply_form form = { seed % 2 ? REPLY_MAY_THINK : REPLY_NO_THOUGHTS, forms[seed % 4], "arguments", false };
         struct grammar *g = grammar_of(form, true, seed % 8 > 3);
         struct follower *f;
         struct reply *r;
@@ -318,7 +361,7 @@ static void random_tokens_make_calls(void **state)
 static void grammars_are_shared_by_what_they_are_made_of(void **state)
 {
     (void)state;
-    const struct reply_form form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments" };
+    const struct reply_form form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments", false };
     const struct block_key a = { "a" }, b = { "b" }, root = { "r" }, other = { "o" };
     struct grammar *g[4];
     struct grammars *all;
@@ -391,7 +434,7 @@ static void all_tools_share_the_limits_of_schemas(void **state)
         snprintf(name[i], sizeof name[i], "t%d", i);
         tool[i] = (struct reply_tool){ .name = name[i], .parameters = parameters, .where = "tool", .strict = true };
     }
-    struct reply_wish w = { .form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments" }, .tool = tool, .must_call = true };
+    struct reply_wish w = { .form = { REPLY_NO_THOUGHTS, CHAT_FORM_TAGGED, "arguments", false }, .tool = tool, .must_call = true };
     for (w.n_tool = 1; w.n_tool <= 40; w.n_tool += 39) {
         struct grammar *g = NULL;
         const int rc = reply_grammar(&g, &w, &err);
@@ -409,7 +452,7 @@ int main(void)
         cmocka_unit_test(the_forms_of_templates_are_found),     cmocka_unit_test(templates_without_tools_are_told_in_words),
         cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_is_told_as_far_as_it_came),
         cmocka_unit_test(grammars_read_what_replies_may_be),    cmocka_unit_test(tools_are_strict_where_they_say_so),
-        cmocka_unit_test(all_tools_share_the_limits_of_schemas),
+        cmocka_unit_test(content_beside_tools_follows_its_schema), cmocka_unit_test(all_tools_share_the_limits_of_schemas),
         cmocka_unit_test(random_tokens_make_calls),             cmocka_unit_test(grammars_are_shared_by_what_they_are_made_of),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
