@@ -127,6 +127,8 @@ static void read_allowed(struct tools *t, const json_t *o, struct refusal *e)
         refuse(e, f.path, "%s has more than %d tools", f.path, TOOLS_MAX);
     for (; n < json_array_size(list) && !e->status; n++)
         name[n] = named(json_array_get(list, n), "tool_choice.allowed_tools.tools[]", e);
+    if (!n)
+        refuse(e, f.path, "%s.tools names no tool", f.path);
     if (!e->status)
         keep(t, name, n, e);
     t->must = mode == 1;
