@@ -128,7 +128,23 @@ static void add_name(struct schema *s, struct names *at, struct frag member, boo
     *at = (struct names){ before, behind };
 }
 
-static void add_properties(struct schema *s, const json_t *x, struct names *at)
+/* The names of `required`, each once; NULL: no memory.  What is no name is refused by add_properties. */
+static json_t *required_names(struct schema *s, const json_t *x)
+{
+    json_t *names = json_object(), *v;
+    size_t i;
+    json_array_foreach(json_object_get(x, "required"), i, v)
+        if (names && schema_name(v) && json_object_set_new(names, schema_name(v), json_true())) {
+            json_decref(names);
+            names = NULL;
+        }
+    if (!names)
+        s->b->rc = ERR(&s->b->err, NOMEM, "no memory for the names of an object");
+    return names;
+}
+
+/* left: names of `required` that are not written yet. */
+static void add_properties(struct schema *s, const json_t *x, json_t *left, struct names *at)
 {
     const json_t *p = json_object_get(x, "properties");
     const char *key;
@@ -150,7 +166,7 @@ static void add_properties(struct schema *s, const json_t *x, struct names *at)
             schema_fail(s, ERR_FORMAT, "required", "expected a list of names, and no NUL in them");
             return;
         }
-        if (json_object_get(p, required))
+        if (json_object_get(p, required) || json_object_del(left, required))
             continue;
         if (json_is_false(more))
             schema_fail(s, ERR_FORMAT, "required", "'%.60s' is not among the properties, and there may be no others", required);
@@ -229,10 +245,9 @@ static struct frag by_pattern(struct schema *s, const json_t *x)
 }
 
 /* Numbers of properties can be kept where what else is said makes sure of them. */
-static bool check_numbers(struct schema *s, const json_t *x, bool open)
+static bool check_numbers(struct schema *s, const json_t *x, int n_required, bool open)
 {
     const int min = schema_count(s, x, "minProperties"), max = schema_count(s, x, "maxProperties"), n = (int)json_object_size(json_object_get(x, "properties"));
-    const int n_required = (int)json_array_size(json_object_get(x, "required"));
     if (min > n_required)
         schema_fail(s, ERR_UNSUPPORTED, "minProperties", "%d, of which `required` has %d only", min, n_required);
     if (max >= 0 && (open || n > max))
@@ -240,24 +255,18 @@ static bool check_numbers(struct schema *s, const json_t *x, bool open)
     return !schema_failed(s);
 }
 
-struct frag schema_object(struct schema *s, const json_t *x)
+/* names: of `required`. */
+static struct frag object_of(struct schema *s, const json_t *x, json_t *names, bool open)
 {
-    const json_t *p = json_object_get(x, "properties"), *more = json_object_get(x, "additionalProperties"), *required = json_object_get(x, "required");
+    const json_t *more = json_object_get(x, "additionalProperties");
     struct build *b = s->b;
-    if (p && !json_is_object(p))
-        schema_fail(s, ERR_FORMAT, "properties", "expected an object of schemas");
-    if (required && !json_is_array(required))
-        schema_fail(s, ERR_FORMAT, "required", "expected a list of names");
-    const bool open = more ? !json_is_false(more) : !p;
-    if (schema_failed(s) || !check_numbers(s, x, open))
-        return none;
     if (json_object_get(x, "patternProperties") || json_object_get(x, "propertyNames"))
         return by_pattern(s, x);
-    if (open && !more && !json_array_size(required))
+    if (open && !more && !json_array_size(json_object_get(x, "required")))
         return text_any_object(b);
     const struct frag begin = build_then(b, text_bytes(b, "{"), text_space(b)), end = build_then(b, text_space(b), text_bytes(b, "}")), empty = text_bytes(b, "}");
     struct names at = { begin.out, -1 };
-    add_properties(s, x, &at);
+    add_properties(s, x, names, &at);
     if (open && !schema_failed(s))
         add_others(s, x, &at, more ? more : json_true());
     if (schema_failed(s))
@@ -270,4 +279,18 @@ struct frag schema_object(struct schema *s, const json_t *x)
     build_way(b, end.out, out);
     build_way(b, empty.out, out);
     return (struct frag){ begin.in, out };
+}
+
+struct frag schema_object(struct schema *s, const json_t *x)
+{
+    const json_t *p = json_object_get(x, "properties"), *more = json_object_get(x, "additionalProperties"), *required = json_object_get(x, "required");
+    if (p && !json_is_object(p))
+        schema_fail(s, ERR_FORMAT, "properties", "expected an object of schemas");
+    if (required && !json_is_array(required))
+        schema_fail(s, ERR_FORMAT, "required", "expected a list of names");
+    const bool open = more ? !json_is_false(more) : !p;
+    json_t *names = schema_failed(s) ? NULL : required_names(s, x);
+    const struct frag f = names && check_numbers(s, x, (int)json_object_size(names), open) ? object_of(s, x, names, open) : none;
+    json_decref(names);
+    return f;
 }

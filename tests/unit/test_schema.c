@@ -109,7 +109,8 @@ static void what_cannot_be_said_is_refused_by_name(void **state)
         { "{\"required\":[\"a\\u0000b\"]}", ERR_FORMAT, "#/required: expected a list of names, and no NUL" }, { "{\"properties\":{\"a\":{}},\"required\":[\"a\\u0000b\"]}", ERR_FORMAT, "#/required" },
         { "{\"allOf\":[{\"required\":[\"a\\u0000b\"]},{\"required\":[\"a\"]}]}", ERR_FORMAT, "#/required" }, { "{\"type\":\"string\\u0000\"}", ERR_FORMAT, "#/type" },
         { "{\"$ref\":\"#\\u0000x\"}", ERR_FORMAT, "#/$ref: expected" }, { "{\"format\":\"date\\u0000\"}", ERR_FORMAT, "#/format: expected" },
-        { "{\"type\":\"object\",\"minProperties\":2}", ERR_UNSUPPORTED, "#/minProperties" }, { "{\"dependentRequired\":{}}", ERR_UNSUPPORTED, "#/dependentRequired" },
+        { "{\"type\":\"object\",\"minProperties\":2}", ERR_UNSUPPORTED, "#/minProperties" },
+        { "{\"properties\":{\"a\":{},\"b\":{},\"c\":{}},\"required\":[\"a\",\"b\",\"a\"],\"minProperties\":3}", ERR_UNSUPPORTED, "#/minProperties: 3, of which `required` has 2" }, { "{\"dependentRequired\":{}}", ERR_UNSUPPORTED, "#/dependentRequired" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct grammar *g;
@@ -117,6 +118,23 @@ static void what_cannot_be_said_is_refused_by_name(void **state)
         const int rc = schema_grammar(&g, x, "#", &err);
         if (rc != cases[i].rc || g || !strstr(err.msg, cases[i].says))
             fail_msg("%s: %d, %s", cases[i].schema, rc, rc ? err.msg : "");
+        json_decref(x);
+    }
+}
+
+static void names_that_are_required_twice_are_written_once(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = { "{\"type\":\"object\",\"allOf\":[{\"required\":[\"a\",\"b\"]},{\"required\":[\"a\"]}]}", "{\"type\":\"object\",\"required\":[\"a\",\"b\",\"b\",\"a\"]}",
+                                           "{\"properties\":{\"a\":{}},\"additionalProperties\":{},\"required\":[\"a\",\"b\",\"b\",\"a\"],\"minProperties\":2}" };
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
+        static const char once[] = "{\"a\": 1, \"b\": 2}", twice[] = "{\"a\": 1, \"b\": 2, \"a\": 3}", doubled[] = "{\"a\": 1, \"b\": 2, \"b\": 3, \"a\": 4}";
+        struct grammar *g;
+        json_t *x = parse(schemas[i]);
+        OK(schema_grammar(&g, x, "#", &err));
+        if (!reads(g, once, sizeof once - 1) || reads(g, twice, sizeof twice - 1) || reads(g, doubled, sizeof doubled - 1))
+            fail_msg("%s", schemas[i]);
+        grammar_free(g);
         json_decref(x);
     }
 }
@@ -370,7 +388,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_read_as_jsonschema_judges_them), cmocka_unit_test(what_is_written_is_valid_by_the_test_suite),
-        cmocka_unit_test(what_cannot_be_said_is_refused_by_name),   cmocka_unit_test(bombs_are_refused_by_their_limit),
+        cmocka_unit_test(what_cannot_be_said_is_refused_by_name),   cmocka_unit_test(names_that_are_required_twice_are_written_once), cmocka_unit_test(bombs_are_refused_by_their_limit),
         cmocka_unit_test(regular_expressions_and_choices_are_whole_texts), cmocka_unit_test(random_tokens_make_json),
         cmocka_unit_test(a_tool_is_compiled_quickly),
     };
