@@ -138,9 +138,10 @@ static void accept(void *ctx, int32_t id)
 
 /* ---- handing out ---- */
 
+/* One that stands for its letters: a grammar reads them so, whether they are shown or not. */
 static bool is_mark(const struct answer *a, int32_t id)
 {
-    for (int i = 0; a->w.keep_marks && i < a->m.n_mark; i++)
+    for (int i = 0; (a->w.keep_marks || a->follower) && i < a->m.n_mark; i++)
         if (a->m.mark[i] == id)
             return true;
     return false;
@@ -154,7 +155,8 @@ static void put_out(struct answer *a, size_t end, bool last)
         if (m->end > end && !(last && m->at < end))      /* of a token that a stop text cuts, the probability belongs to what is left */
             break;
         size_t n = 0;
-        const char *bytes = a->w.keep_specials || !tok_is_special(a->m.tok, m->id) || is_mark(a, m->id) ? tok_bytes(a->m.tok, m->id, &n) : "";
+        const bool echoed = a->w.echo && a->n_made_out + p.n_token < a->w.n_prompt;
+        const char *bytes = a->w.keep_specials || !tok_is_special(a->m.tok, m->id) || (!echoed && is_mark(a, m->id)) ? tok_bytes(a->m.tok, m->id, &n) : "";
         a->out[p.n_token] = (struct answer_token){ .id = m->id, .bytes = bytes ? bytes : "", .n = n, .at = m->at, .at_char = m->at_char, .logprob = m->logprob, .n_top = isnan(m->logprob) ? 0 : a->w.n_logprob,
                                                    .top = a->top + (ptrdiff_t)(a->n_made_out + p.n_token) * a->w.n_logprob };
         p.n_token++;

@@ -55,7 +55,7 @@ struct answer_wish {
     const struct stops *stops;               /* or NULL; is borrowed */
     const int32_t *stop_token; int n_stop_token;
     bool keep_stop;                          /* the stop text is part of the answer */
-    bool keep_specials, keep_marks;          /* special tokens are shown; those of the marks only */
+    bool keep_specials, keep_marks;          /* special tokens are shown; those of the marks only, which a grammar shows too */
     bool ignore_end;                         /* goes on behind tokens that end an answer */
     bool goes_on;                            /* the text goes on with the prompt's: tokenizers that begin texts with a space keep it */
     struct grammar *grammar;                 /* or NULL; is borrowed */

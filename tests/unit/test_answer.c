@@ -279,6 +279,42 @@ static void a_grammar_rules_and_ends_the_answer(void **state)
     tok_ids_release(&ids);
 }
 
+/* The grammar has read a mark as its letters: so they come out, also where replies are not read for calls; but not those of a prompt. */
+static void a_mark_under_a_grammar_comes_out_as_its_letters(void **state)
+{
+    (void)state;
+    static const char rule[] = "root ::= \"a\" [^0-9]*", letters[] = "a<|endoftext|>";
+    struct vocab *v;
+    struct grammar *g;
+    struct tok_ids ids = { 0 };
+    OK(vocab_new(&v, tok, V, NULL, 0, eog, 1, &err));
+    assert_true(tok_is_special(tok, *eog));
+    const struct answer_model m = { .tok = tok, .V = V, .vocab = v, .mark = eog, .n_mark = 1 };
+    OK(grammar_parse(&g, rule, sizeof rule - 1, &err));
+    OK(tok_encode(tok, "a", 1, TOK_PLAIN, &ids, &err));
+    for (int echo = 0; echo < 2; echo++) {
+        const int32_t made[] = { *ids.id, *eog };
+        struct seen s = { .whole = true };
+        struct echoed with_prompt = { 0 };
+        struct answer *a;
+        struct answer_wish w = { .prompt = eog, .n_prompt = 1, .most = 2, .n_logprob = 1, .grammar = g, .piece = piece, .end = end, .ctx = &s, .goes_on = true };
+        if (echo)
+            w.echo = true, w.n_logprob = -1, w.piece = echoed_piece, w.end = echoed_end, w.ctx = &with_prompt;
+        OK(answer_new(&a, &m, &w, &err));
+        feed(a, made, 2, &err);
+        const char *text = echo ? with_prompt.text : s.text;
+        const size_t n = echo ? with_prompt.n : s.n;
+        if (n != strlen(letters) || memcmp(text, letters, n))
+            fail_msg("'%.*s', expected '%s'", (int)n, text, letters);
+        if (!echo)
+            assert_true(s.n_tokens == n && !memcmp(s.tokens, letters, n));
+        answer_free(a);
+    }
+    grammar_free(g);
+    vocab_free(v);
+    tok_ids_release(&ids);
+}
+
 static void stop_texts_are_checked(void **state)
 {
     (void)state;
@@ -404,6 +440,7 @@ int main(void)
         cmocka_unit_test(what_is_handed_out_is_the_text_up_to_the_first_stop), cmocka_unit_test(characters_are_never_torn),
         cmocka_unit_test(the_prompt_is_told_again_with_its_tokens),
         cmocka_unit_test(logits_are_changed_as_the_formulas_say),              cmocka_unit_test(a_grammar_rules_and_ends_the_answer),
+        cmocka_unit_test(a_mark_under_a_grammar_comes_out_as_its_letters),
         cmocka_unit_test(stop_texts_are_checked), cmocka_unit_test(wishes_are_checked),
         cmocka_unit_test(answers_in_company_are_as_alone),
     };
