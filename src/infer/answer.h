@@ -37,7 +37,7 @@ struct answer_end {
     enum answer_why why;
     int stop_text;                           /* ANSWER_STOP: which, or -1 */
     int32_t stop_token;                      /* or which token, or -1: the grammar was at its end */
-    int n_prompt, n_kept, n_token;           /* of the prompt; of these in the cache; made */
+    int n_prompt, n_kept, n_token;           /* of the prompt; of these in the cache, -1: it was never begun; made */
     double logprob;                          /* sum over the tokens made */
     const struct err *err;                   /* ANSWER_FAILED */
 };

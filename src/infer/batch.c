@@ -210,7 +210,7 @@ static void finish(struct batch *b, struct text *t, enum text_end end, const str
         b->o.watch->ended(b->o.watch->ctx, &t->times);
     }
     if (t->r.done)
-        t->r.done(t->r.ctx, end, t->n_kept, err);
+        t->r.done(t->r.ctx, end, t->s.admitted ? t->n_kept : -1, err);
     text_free(t);
 }
 

@@ -85,7 +85,7 @@ struct text_request {
     void (*prompt)(void *ctx, const struct text_token *t);
     void (*hidden)(void *ctx, const float *x, int position);      /* of each of the prompt's tokens, in order: the last hidden state, [d_model] */
     bool (*token)(void *ctx, const struct text_token *t);  /* false: the text ends, and this was its last token */
-    /* The last call.  n_kept: tokens of the prompt that were in the cache.  err: of TEXT_FAILED */
+    /* The last call.  n_kept: tokens of the prompt that were in the cache; -1: the text was never begun.  err: of TEXT_FAILED */
     void (*done)(void *ctx, enum text_end end, int n_kept, const struct err *err);
     void *ctx;
 };

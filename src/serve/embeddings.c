@@ -24,10 +24,12 @@ struct embedding {
     struct served_model *s;
     struct embed_wish w;
     int C;
-    pthread_mutex_t lock;        /* of next, written, flight, e and which input a lane has */
+    pthread_mutex_t lock;        /* of next, written, flight, n_begun, refused, e and which input a lane has */
     int next;                    /* the first input that was not submitted */
     int written;                 /* inputs whose vectors are in the reply */
     int flight;                  /* inputs that were submitted and are not done; while the first are, one more */
+    int64_t n_begun;             /* tokens of inputs that did not only wait */
+    bool refused;                /* the batch did not take all of them */
     atomic_bool cancelled, failed;
     struct refusal e;
     struct buf reply;
@@ -152,11 +154,10 @@ static void fail(struct embedding *x, int status, const char *message)
     atomic_store(&x->failed, true);
 }
 
-/* Of the first n inputs. */
-static int64_t count_tokens(const struct embed_wish *w, int n)
+static int64_t count_tokens(const struct embed_wish *w)
 {
     int64_t tokens = 0;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < w->n_input; i++)
         tokens += (int64_t)w->input[i].n;
     return tokens;
 }
@@ -164,9 +165,9 @@ static int64_t count_tokens(const struct embed_wish *w, int n)
 /* Nothing of it is under way. */
 static void finish(struct embedding *x)
 {
-    const int64_t n_token = count_tokens(&x->w, x->w.n_input);
+    const int64_t n_token = count_tokens(&x->w);
     visit_note_counts(x->q, "", n_token, 0, 0);
-    visit_settle(x->q, count_tokens(&x->w, x->next));
+    visit_settle(x->q, x->refused ? 0 : x->n_begun);
     if (!x->failed && x->w.words->end(&x->reply, &x->w, x->s, n_token, NULL) < 0)
         fail(x, 503, "no memory for the reply");
     if (x->failed)
@@ -239,11 +240,11 @@ static struct lane *next_ready(struct embedding *x)
 
 static void done(void *ctx, enum text_end end, int n_kept, const struct err *err)
 {
-    (void)n_kept;
     struct lane *l = ctx;
     struct embedding *x = l->x;
     pthread_mutex_lock(&x->lock);
     l->id = 0, l->ready = true;
+    x->n_begun += n_kept < 0 ? 0 : (int64_t)x->w.input[l->i].n;
     pthread_mutex_unlock(&x->lock);
     visit_note_text(x->q, end == TEXT_FAILED ? ANSWER_FAILED : end == TEXT_CANCELLED ? ANSWER_CANCELLED : ANSWER_STOP, NULL);
     if (end == TEXT_FAILED || end == TEXT_CANCELLED) {
@@ -263,6 +264,7 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *err
 static void refuse_busy(struct embedding *x, const struct err *err)
 {
     wish_not_taken(&x->e, err);
+    x->refused = true;
     atomic_store(&x->failed, true);
 }
 
@@ -308,6 +310,7 @@ static bool piece(void *ctx, bool stop)
         visit_note_text(x->q, ANSWER_CANCELLED, NULL);
     } else {
         const struct tok_ids *ids = &x->w.input[x->next];
+        x->n_begun += (int64_t)ids->n;
         const int rc = embedder_sum(x->s->embedder, ids->id, (int)ids->n, x->s->pooling, x->sum, &err);
         if (rc < 0)
             fail_by(x, &err);
@@ -355,7 +358,7 @@ static void check_client(struct http_request *q, const struct served_model *s, s
     if (w->as.name)
         visit_note_model(q, &w->as);
     w->n_lane = !s->batch ? 1 : visit_texts_at_once(q, w->n_input < EMBED_LANES ? w->n_input : EMBED_LANES);
-    visit_take_texts(q, w->n_lane, count_tokens(w, w->n_input), 0, false, e);
+    visit_take_texts(q, w->n_lane, count_tokens(w), 0, false, e);
 }
 
 void embed_start(struct http_request *q, struct served_model *s, struct embed_wish *w)

@@ -203,9 +203,8 @@ static void settle(struct exchange *x)
         const int prompt = i / made_of(&x->w);
         if (!c->id)
             continue;
-        if (prompt != begun)
-            tokens += (int64_t)x->w.prompt[prompt].n;
-        begun = prompt;
+        if (c->begun && prompt != begun)
+            tokens += (int64_t)x->w.prompt[prompt].n, begun = prompt;
         visit_note_text(x->q, c->why, visit_keeps_text(x->q) ? &c->text : NULL);
     }
     visit_note_counts(x->q, x->id, n.n_prompt, n.n_kept, n.n_token);
@@ -311,7 +310,7 @@ static void ended(void *ctx, const struct answer_end *e)
     struct choice *c = ctx;
     struct exchange *x = c->x;
     c->n_thought = c->reply && reply_is_thinking(c->reply) ? e->n_token : c->n_thought;
-    c->n_token = e->n_token, c->n_kept = e->n_kept, c->why = e->why, c->stop_text = e->stop_text, c->logprob = e->logprob;
+    c->n_token = e->n_token, c->begun = e->n_kept >= 0, c->n_kept = c->begun ? e->n_kept : 0, c->why = e->why, c->stop_text = e->stop_text, c->logprob = e->logprob;
     if (c->shadow && (e->why == ANSWER_STOP || e->why == ANSWER_LENGTH)) {
         shadow_end(c->shadow, e->logprob);
         c->shadow = NULL;

@@ -27,6 +27,7 @@ struct choice {
     enum answer_why why;                 /* ANSWER_STOP or ANSWER_LENGTH where a dialect is asked */
     int stop_text;                       /* of x->w.stops, or -1 */
     int n_token, n_kept;                 /* made; of its prompt, found in the cache */
+    bool begun;                          /* it did not only wait */
     int n_thought;                       /* of those made, thoughts */
     double first;                        /* clock_wall() of its first piece; 0: there was none */
     double logprob;                      /* sum over the tokens made, with n_made */

@@ -312,6 +312,7 @@ static void what_cannot_be_is_refused(void **state)
     batch_free(b);                                   /* with a text that is not done */
     assert_int_equal(m->n_done, 3);
     assert_int_equal(m->end, TEXT_CANCELLED);
+    assert_int_equal(m->n_kept, -1);
     engine_free(e);
     free(m);
 }

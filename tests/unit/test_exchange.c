@@ -147,6 +147,38 @@ static void a_request_that_the_queue_took_in_part_is_charged_nothing(void **stat
     assert_int_equal(tokens.limit - tokens.left, 3 + 3 + 5 + 4 * 3);         /* nothing for the second */
 }
 
+static int64_t tokens_used(void)
+{
+    struct quota_left requests, tokens;
+    bool expired;
+    client_left(clients_find(clients, "abc", visit_now(), &expired), visit_now(), &requests, &tokens);
+    return tokens.limit - tokens.left;
+}
+
+/* A step stands still while the second comes, and when it goes on both are to end. */
+static void a_text_that_was_never_begun_is_charged_nothing(void **state)
+{
+    (void)state;
+    char reply[1 << 14];
+    const int before = atomic_load(&n_released);
+    const int64_t used = tokens_used();
+    while (!sem_trywait(&reached) || !sem_trywait(&go_on))
+        ;
+    const int first = ask("/slow", "{\"model\":\"tiny\",\"prompt\":[1,2,3],\"max_tokens\":3,\"ignore_eos\":true,\"stream\":true}");
+    sem_wait(&reached);
+    const int second = ask("/", "{\"model\":\"tiny\",\"prompt\":[1,2,3,4,5,6,7],\"max_tokens\":3}");
+    for (struct batch_counts n = { 0 }; !n.n_waiting; batch_counts(model->batch, &n))
+        nap();
+    batch_cancel(model->batch, 0);
+    for (int i = 0; i < 10; i++)
+        sem_post(&go_on);
+    reply_to(second, reply, sizeof reply);
+    expect_in(reply, "HTTP/1.1 503");
+    reply_to(first, reply, sizeof reply);
+    wait_for_released(before + 2);
+    assert_in_range(tokens_used() - used, 3 + 1, 3 + 3);         /* of the first only */
+}
+
 static void a_stream_whose_end_cannot_be_told_says_so(void **state)
 {
     (void)state;
@@ -236,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_the_queue_took_in_part_is_charged_nothing),
+        cmocka_unit_test(a_text_that_was_never_begun_is_charged_nothing),
         cmocka_unit_test(a_stream_whose_end_cannot_be_told_says_so),
         cmocka_unit_test(a_system_prompt_is_not_cut_at_a_nul),
         cmocka_unit_test(a_name_with_a_nul_is_refused),
