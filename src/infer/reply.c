@@ -290,14 +290,14 @@ static int arguments(struct reply *r, const struct reply_sink *s)
     return end;
 }
 
-static int call_end(struct reply *r, const struct reply_sink *s, bool last)
+static int call_end(struct reply *r, const struct reply_sink *s)
 {
     size_t at = 0;
     const int is = r->form.calls == CHAT_FORM_NAMED ? 1 : past(r, &at, "}");
     if (is < 0)
         return no_call(r, s);
     if (!is)
-        return (void)last, 0;
+        return 0;
     take(r, at);
     buf_clear(&r->raw);
     r->call[r->n_call - 1].whole = true;
@@ -318,7 +318,7 @@ static int behind_call(struct reply *r, bool last)
             take(r, at - strlen("<tool_call>"));
             TRY(take_of_call(r, strlen("<tool_call>")));
         } else {
-            take(r, closes > 0 ? blanks(r, at) : 0);
+            take(r, closes > 0 ? blanks(r, at) : closes ? 0 : r->held.len);      /* what closes it is cut: nobody's content */
         }
         r->state = opens > 0 ? NAME : CONTENT;
     } else if (form == CHAT_FORM_LIST) {
@@ -356,7 +356,7 @@ static int step(struct reply *r, const struct reply_sink *s, bool last)
     case CONTENT: return content(r, s, last);
     case NAME: return name(r, s, last);
     case ARGUMENTS: return arguments(r, s);
-    case CALL_END: return call_end(r, s, last);
+    case CALL_END: return call_end(r, s);
     case BEHIND_CALL: return behind_call(r, last);
     default:
         n = r->held.len;
