@@ -605,8 +605,8 @@ static void lose(struct batch *b, const struct err *err)
 {
     pthread_mutex_lock(&b->lock);
     b->mine.place = 1;
-    pthread_mutex_unlock(&b->lock);
     take_inbox(b);                               /* nobody adds to it any more */
+    pthread_mutex_unlock(&b->lock);
     while (b->sched.first)
         finish(b, text_of(b->sched.first), TEXT_FAILED, err);
     while (b->sched.n_running)
