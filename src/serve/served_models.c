@@ -9,13 +9,15 @@
 #include "serve/machine.h"
 #include "serve/served_device.h"
 
-/* "A takes 1.2 GB, B takes 300 MB": of those that are open. */
+/* "A takes 1.2 GB, B takes 300 MB": of those that are open; one that just gives way to its next version is none. */
 static void list_sizes(const struct served_models *m, struct buf *b)
 {
     char bytes[32];
     for (int i = 0; i < m->n; i++) {
         struct served_model *s = arms_stable(m->name[i]);
-        buf_printf(b, NULL, "%s%s takes %s", i ? ", " : "", s->name, fmt_bytes(bytes, (double)s->bytes));
+        if (!s)
+            continue;
+        buf_printf(b, NULL, "%s%s takes %s", b->len ? ", " : "", s->name, fmt_bytes(bytes, (double)s->bytes));
         served_model_drop(s);
     }
 }
@@ -27,7 +29,7 @@ static int tell_sizes(const struct served_models *m, struct err *err)
     char all[32];
     buf_init(&b);
     list_sizes(m, &b);
-    if (m->n)
+    if (b.len)
         err_context(err, "of %s for all models, %s", fmt_bytes(all, (double)m->memory.all), b.data);
     buf_release(&b);
     return err->code;
