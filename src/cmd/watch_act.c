@@ -80,6 +80,13 @@ static int check_not_twice(struct registry *g, const struct registry_release *r,
     return twice ? ERR(err, USAGE, "version %lld of %s@%s is there by a rollback; whether to go back further is for people to say (lathe registry rollback)", (long long)r->stable, r->name, r->alias) : 0;
 }
 
+/* Nobody has seen anything of versions that came meanwhile. */
+static int check_same(const struct registry_release *r, const struct registry_release *seen, struct err *err)
+{
+    const bool same = !strcmp(r->stable_root, seen->stable_root) && !strcmp(r->candidate_root, seen->candidate_root);
+    return same ? 0 : ERR(err, BUSY, "%s@%s was moved by another meanwhile (record %lld of the journal): what was seen is of versions that were there before", r->name, r->alias, (long long)r->seq);
+}
+
 /* First the move, which is what is urgent. */
 static int move_release(struct registry *g, void *ctx, struct err *err)
 {
@@ -92,8 +99,11 @@ static int move_release(struct registry *g, void *ctx, struct err *err)
         return ERR(err, USAGE, "what is watched is no name of a registry");
     snprintf(actor, sizeof actor, "lathe watch (%.900s)", cmd_registry_by().actor);
     const struct journal_by by = { .actor = actor, .reason = a->because };
-    const struct release_move move = { .name = a->name, .alias = *a->alias ? a->alias : "production", .expect = -1 };
+    struct release_move move = { .name = a->name, .alias = *a->alias ? a->alias : WATCH_ALIAS };
     TRY(registry_release_get(g, move.name, move.alias, &before, err));
+    if (a->release)
+        TRY(check_same(&before, a->release, err));
+    move.expect = before.seq;
     if (m->back && !before.candidate)
         TRY(check_not_twice(g, &before, err));
     TRY(m->back ? registry_rollback(g, &move, &by, &now, err) : registry_withdraw(g, &move, &by, &now, err));

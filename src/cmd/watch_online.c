@@ -36,7 +36,8 @@ struct looking {
     struct rules rules;
     int64_t from; double window_s;
     int64_t next, next_said;             /* not read yet from then on: answers, and what was said of them; as far as a read came that broke off */
-    int64_t moved;                       /* since when another version answers, by a rule: effects are of answers since; 0: none did */
+    int64_t moved;                       /* since when other versions answer, by a rule or by people: effects are of answers since; 0: none did */
+    bool follows, knows; struct registry_release seen, went;           /* the release that rules may move, as this look found it, and what it was before */
     struct window_signal *effect_of;
     double *effect; bool *alarmed, *told;
     int64_t n_seen;
@@ -99,6 +100,45 @@ static int write_reference(const struct looking *l, struct err *err)
     return rc;
 }
 
+/* ---- which versions answer ---- */
+
+static void begin_anew(struct looking *l)
+{
+    l->moved = when_now();
+    monitor_restart(l->m, -1);
+    rules_restart(&l->rules);
+    watch_versus_stop(&l->versus, l->moved);
+}
+
+static bool is_of(const struct registry_release *r, const char *root) { return !strcmp(root, r->stable_root) || !strcmp(root, r->candidate_root); }
+
+static int find_release(struct registry *g, void *ctx, struct err *err)
+{
+    struct looking *l = ctx;
+    return registry_release_get(g, l->ref.name, *l->ref.alias ? l->ref.alias : WATCH_ALIAS, &l->seen, err);
+}
+
+/* Where people, or another watch, have moved what rules may move, what was seen is of versions that are not there any more, or not alone. */
+static int follow_release(struct looking *l, struct err *err)
+{
+    const struct registry_release before = l->seen;
+    l->seen = (struct registry_release){ .seq = 0 };
+    const int rc = cmd_registry_with(find_release, l, err);
+    if (rc && rc != ERR_NOTFOUND) {
+        l->seen = before;
+        return rc == ERR_NOMEM ? rc : ERR_IO;                        /* the next look asks again */
+    }
+    if (l->knows && (strcmp(before.stable_root, l->seen.stable_root) || strcmp(before.candidate_root, l->seen.candidate_root))) {
+        l->went = before;
+        begin_anew(l);
+    }
+    l->knows = true;
+    return 0;
+}
+
+/* Servers follow a moment later. */
+static bool has_gone(const struct looking *l, const struct event *ev) { return l->follows && *ev->root && is_of(&l->went, ev->root) && !is_of(&l->seen, ev->root); }
+
 /* ---- a look ---- */
 
 static int add_answer(void *ctx, const struct event *ev, struct err *err)
@@ -106,8 +146,13 @@ static int add_answer(void *ctx, const struct event *ev, struct err *err)
     struct looking *l = ctx;
     struct event without = *ev;
     without.score = (double)NAN;             /* that is an event of its own */
+    l->next = ev->written + 1;
+    if (has_gone(l, ev)) {
+        l->moved = ev->written >= l->moved ? ev->written + 1 : l->moved;
+        return 0;
+    }
     answer_values_for(l->value, l->r, &without);
-    l->n_seen++, l->next = ev->written + 1;
+    l->n_seen++;
     const int rc = monitor_add(l->m, l->value, err);
     return rc < 0 ? rc : 0;
 }
@@ -116,6 +161,8 @@ static int add_feedback(void *ctx, const struct event *ev, struct err *err)
 {
     struct looking *l = ctx;
     l->next_said = ev->said + 1;
+    if (has_gone(l, ev))
+        return 0;
     TRY(watch_versus_add(&l->versus, ev, err));
     answer_feedback_for(l->value, l->r, ev);
     const int rc = reference_find(l->r, ANSWER_FEEDBACK) < 0 ? 0 : monitor_add(l->m, l->value, err);
@@ -226,7 +273,7 @@ static int act(struct looking *l, const struct rule *rule, int signal, bool *mov
         return ERR_NOMEM;
     print_one(l, o);
     tell_why(l, because, sizeof because, o, rule);
-    const struct watch_act a = { .name = l->ref.name, .alias = l->ref.alias, .seen = o, .because = because };
+    const struct watch_act a = { .name = l->ref.name, .alias = l->ref.alias, .seen = o, .because = because, .release = l->follows ? &l->seen : NULL };
     *moved = *moved || watch_move(rule, &a);
     watch_tell(rule, &a);
     l->ends = l->ends || rule->todo & RULE_EXIT;
@@ -259,11 +306,8 @@ static int apply_rules(struct looking *l, struct err *err)
         if (act(l, &l->rules.rule[i], signal, &moved) < 0)
             return ERR(err, NOMEM, "no memory to tell of a rule");
     }
-    if (moved) {                                 /* of another version, from here on */
-        l->moved = when_now();
-        monitor_restart(l->m, -1);
-        watch_versus_stop(&l->versus, l->moved);
-    }
+    if (moved)                                   /* of another version, from here on */
+        begin_anew(l);
     return 0;
 }
 
@@ -274,6 +318,8 @@ static int look(struct looking *l, struct err *err)
     const struct events_where said = { .model = l->model, .since = l->next_said, .until = now, .by_feedback = true };
     if (now <= l->next)
         return 0;
+    if (l->follows)
+        TRY(follow_release(l, err));
     TRY(events_read(l->e, &where, add_answer, l, err));
     l->next = now;
     TRY(events_read(l->e, &said, add_feedback, l, err));
@@ -401,6 +447,7 @@ static int begin(struct looking *l, struct err *err)
         l->effect[i] = (double)NAN;
     if (watch_online.rules)
         TRY(rules_load(&l->rules, watch_online.rules, l->r, err));
+    l->follows = *l->ref.name && !l->ref.number && rules_move(&l->rules);
     const double part = rules_compare(&l->rules) ? watch_online.alpha / (double)(n + 1) : 0;     /* both versions' feedback is one signal more */
     l->alpha = watch_online.alpha - part;
     TRY(watch_versus_open(&l->versus, part > 0 ? part : watch_online.alpha, err));

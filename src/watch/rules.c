@@ -206,6 +206,20 @@ int rules_look(struct rules *rules, int from, const struct reference *r, const s
     return -1;
 }
 
+void rules_restart(struct rules *rules)
+{
+    for (int i = 0; i < rules->n; i++)
+        rules->rule[i].n_met = 0, rules->rule[i].fired = false;
+}
+
+bool rules_move(const struct rules *rules)
+{
+    unsigned todo = 0;
+    for (int i = 0; i < rules->n; i++)
+        todo |= rules->rule[i].todo;
+    return todo & (RULE_STOP_CANARY | RULE_ROLLBACK);
+}
+
 void rule_describe(const struct rule *rule, char out[160])
 {
     static const char *const names[] = { "alert", "stop_canary", "rollback", "exit" };

@@ -41,6 +41,9 @@ struct rules_seen { const bool *alarmed; const double *effect; bool worse; };
 /* Which rule fires now, from `from` on, and by which signal (-1: versions compared by feedback); -1: none more.  Call it from 0 on until it gives -1, for each look once: it
  * counts. */
 int rules_look(struct rules *rules, int from, const struct reference *r, const struct rules_seen *seen, int *signal);
+/* Something else is watched from here on: no condition was met yet. */
+void rules_restart(struct rules *rules);
+bool rules_move(const struct rules *rules);              /* has any `stop_canary` or `rollback`? */
 /* "alert, rollback" */
 void rule_describe(const struct rule *rule, char out[160]);
 #endif

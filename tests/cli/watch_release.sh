@@ -1,8 +1,9 @@
 # The whole loop, on SQLite and on PostgreSQL: a server with a canary records its answers, lathe watch sees ordinary traffic and does nothing, then shifted traffic and stops the
-# canary, then rolls back, and stops a canary whose answers people call worse; a webhook and a mail are received, and the journal says who did it and why.
+# canary, then rolls back, and stops a canary whose answers people call worse, and leaves alone what people promoted before a rule fired; a webhook and a mail are received, and the journal says who did it and why.
 . "$ROOT/tests/cli/small_models.bash"
 train_answers
 cp -r run run2 && echo '{"do_sample": true}' > run2/generation_config.json
+cp -r run run3 && echo '{"do_sample": false}' > run3/generation_config.json
 mkdir bin && printf '#!/bin/sh\ncat >> "%s/mails"\n' "$PWD" > bin/sendmail && chmod +x bin/sendmail
 export PATH=$PWD/bin:$PATH LATHE_ACTOR=operator
 cat > canary.yaml <<'Y'
@@ -10,9 +11,13 @@ cat > canary.yaml <<'Y'
 - {signal: finish, when: effect > 2, do: exit}
 Y
 echo '- {signal: prompt_tokens, when: alarm, do: [alert, rollback, exit], webhook: "http://127.0.0.1:HOOK/back"}' > back.yaml
+cat > late.yaml <<'Y'
+- {signal: prompt_tokens, when: alarm, do: alert}
+- {signal: prompt_tokens, when: alarm, for: 15, do: rollback}
+Y
 echo '- {signal: feedback, when: worse, do: [stop_canary, exit]}' > worse.yaml
 cat > loop.py <<'P'
-import http.client, http.server, json, random, subprocess, sys, threading, time, datetime
+import http.client, http.server, json, random, signal, subprocess, sys, threading, time, datetime
 r = random.Random(5)
 port = int(open("port").read())
 hooks, ids = [], []
@@ -93,14 +98,30 @@ while watch.poll() is None:
     assert c.getresponse().status == 200
 print("the watch ends:", watch.returncode)
 until(lambda: set(ordinary(40)) == {"chat@1"})
-for h in json.loads(lathe("registry", "history", "chat", "--json"))["records"][:10]:
+
+lathe("registry", "promote", "chat@2", "--reason", "once more")
+until(lambda: ask("Q: hello\nA:", "z") == "chat@2")
+watch = subprocess.Popen(["lathe", "watch", "chat@production", "--reference", "reference.json", "--rules", "late.yaml", "--every", "0.2"], stdout=open("watched4", "w"), stderr=subprocess.STDOUT)
+time.sleep(0.5)
+while not open("watched4").read():
+    shifted(10)
+watch.send_signal(signal.SIGSTOP)              # before it has looked 15 times
+lathe("registry", "promote", "chat@3", "--reason", "mended")
+until(lambda: ask("Q: hello\nA:", "z") == "chat@3")
+watch.send_signal(signal.SIGCONT)
+ordinary(40)
+time.sleep(5)                                  # more than 15 looks
+print("what people promoted meanwhile stays:", ask("Q: hello\nA:", "z"), "rollback" in open("watched4").read())
+watch.terminate()
+print("the watch ends:", watch.wait())
+for h in json.loads(lathe("registry", "history", "chat", "--json"))["records"][:15]:
     print("SERVER" if ":process-" in h["actor"] else h["actor"], h["action"], h["number"], [(e["file"], e["kind"]) for e in h.get("evidence", [])])
 P
 masked() { sed -E 's/[^ ]+:process-[0-9]+ +/SERVER /; s/after [0-9]+ answers/after N answers/; s/: [0-9.-]+ in [0-9]+ scores against [0-9.-]+ in [0-9]+/: X in N scores against Y in N/; s/answer [0-9]+ of [0-9]+/answer N of N/; s/p [0-9.e+-]+ of [0-9.]+/p P of ALPHA/; s/effect [0-9.]+/effect E/; s/20[0-9-]+T[0-9:]+Z/TIME/; s/^ *[0-9]+  //; s/of [0-9.]+ [kM]?B/of BYTES/'; }
 the_loop() {
     export LATHE_REGISTRY=$1 LATHE_HOME=$PWD/home-$2
     rm -f port mails
-    lathe registry add chat run --quiet > /dev/null && lathe registry add chat run2 --quiet > /dev/null
+    lathe registry add chat run --quiet > /dev/null && lathe registry add chat run2 --quiet > /dev/null && lathe registry add chat run3 --quiet > /dev/null
     lathe registry promote chat@1 --reason first > /dev/null
     lathe serve chat@production --port 0 --port-file port --threads 1 --record registry --quiet > log 2>&1 &
     wait_for_server
