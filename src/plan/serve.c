@@ -327,16 +327,20 @@ static int too_many(const struct layout *l, const struct device *d, const struct
     return ERR(err, NOFIT, "%g requests a second take %d replicas of %d %s%s, expected at most %d", w->rate, l->dp, size, d->name, l->dp < REPLICAS_COUNTED ? "" : " or more", SERVE_REPLICAS);
 }
 
+static int first_of(int asked) { return asked > 0 ? asked : 1; }
+static int last_of(int asked, int most, int possible) { return asked <= 0 ? most : asked < possible ? asked : possible; }
+
 int serve_plan(struct serve_plan *out, const struct config *c, const struct device *d, const struct workload *w, const struct serve_opts *given, struct err *err)
 {
     struct serve_opts o;
     struct search s = { .c = c, .d = d, .w = w, .o = given };
     struct engine e;
     const int node = d->node > 1 ? d->node : 1;
-    for (int tp = 1; tp <= node; tp *= 2)
-        for (int pp = 1; pp <= SERVE_STAGES; pp *= 2)
-            for (int ep = 1; ep <= tp; ep = ep < tp ? tp : tp + 1)
-                if ((pp == 1 || tp == node || tp == given->layout.tp) && (ep == 1 || c->n_expert))
+    const struct layout *asked = &given->layout;             /* tried whatever it is, where it is possible */
+    for (int tp = first_of(asked->tp); tp <= last_of(asked->tp, node, node); tp *= 2)
+        for (int pp = first_of(asked->pp); pp <= last_of(asked->pp, SERVE_STAGES, c->n_layer); pp *= 2)
+            for (int ep = first_of(asked->ep); ep <= last_of(asked->ep, tp, tp); ep = ep < tp ? tp : ep + 1)
+                if ((pp == 1 || pp == asked->pp || tp == node || tp == asked->tp) && (ep == 1 || c->n_expert))
                     TRY(try_layout(&s, &(struct layout){ tp, ep, pp, 1 }, err));
     if (!s.best.layout.tp)
         return nothing_fits(&s, err);

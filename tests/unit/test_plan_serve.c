@@ -66,6 +66,27 @@ static void a_layout_that_cannot_be_is_an_error(void **state)
     assert_non_null(strstr(err.msg, "8 devices are not replicas of tp 3"));
 }
 
+static void a_layout_that_is_asked_for_is_the_planned_one(void **state)
+{
+    (void)state;
+    static const struct { const char *model, *device; int n; struct layout asked; } each[] = {
+        { "llama-3-70b", "h100", 8, { .pp = 2 } }, { "llama-3-70b", "h100", 4, { .pp = 4 } }, { "llama-3-70b", "h100", 6, { .tp = 2, .pp = 3 } },
+        { "mixtral-8x7b", "h100", 8, { .tp = 8, .ep = 4 } }, { "mixtral-8x7b", "h100", 8, { .ep = 2 } }, { "llama-3-8b", "h100", 3, { .pp = 3 } },
+        { "llama-3-8b", "h100", 8, { .tp = 8, .pp = 1, .ep = 1 } },
+    };
+    const struct workload w = work(0);
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        const struct config c = model(each[i].model);
+        const struct layout *l = &each[i].asked;
+        struct serve_opts o = usual;
+        struct serve_plan p;
+        o.n = each[i].n, o.layout = *l;
+        OK(serve_plan(&p, &c, device(each[i].device), &w, &o, &err));
+        if ((l->tp && p.layout.tp != l->tp) || (l->pp && p.layout.pp != l->pp) || (l->ep && p.layout.ep != l->ep) || p.layout.tp * p.layout.pp * p.layout.dp != o.n)
+            fail_msg("%s: tp %d, ep %d, pp %d, dp %d planned", each[i].model, p.layout.tp, p.layout.ep, p.layout.pp, p.layout.dp);
+    }
+}
+
 static void more_replicas_than_are_planned_for_do_not_fit_a_rate_and_are_no_number(void **state)
 {
     (void)state;
@@ -267,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_that_fits_nowhere_says_by_how_much),
         cmocka_unit_test(a_layout_that_cannot_be_is_an_error),
+        cmocka_unit_test(a_layout_that_is_asked_for_is_the_planned_one),
         cmocka_unit_test(more_replicas_than_are_planned_for_do_not_fit_a_rate_and_are_no_number), cmocka_unit_test(requests_without_room_take_nothing_and_get_nothing),
         cmocka_unit_test(where_no_load_keeps_the_targets_requests_are_alone),
         cmocka_unit_test(replicas_share_a_trace), cmocka_unit_test(users_are_no_more_than_there_are), cmocka_unit_test(replicas_share_the_load),
