@@ -361,7 +361,7 @@ static void average_sums(struct run *r)
 {
     const double good = (double)(r->dp.n_taken - r->dp.n_dropped);
     for (int i = SUM_LOSS; i < SUM_STATS; i++)
-        r->sums[i] = r->dp.n_taken ? r->sums[i] / good : 0;      /* a step that takes no record is noise alone, and as good as any */
+        r->sums[i] = good > 0 ? r->sums[i] / good : 0;      /* a step that takes no record, or none that counts, is noise alone, and as good as any */
     r->loss = r->sums[SUM_LOSS], r->aux = r->sums[SUM_AUX];
 }
 

@@ -467,6 +467,40 @@ static void one_record_moves_the_weights_by_the_bound_at_most(void **state)
     }
 }
 
+/* Whether a step counts must not depend on the records beyond what is accounted for. */
+static void a_step_whose_records_are_all_not_finite_is_noise_alone(void **state)
+{
+    (void)state;
+    static const char *const way[] = { "records", "ghost" }, *const out[] = { "endless-0", "endless-1" }, *const files[] = { "config.json", "tokenizer.json" };
+    struct train_result r;
+    struct buf b;
+    buf_init(&b);
+    OK(file_mkdirs(in_dir("endless"), &err));
+    for (int i = 0; i < 2; i++) {
+        buf_clear(&b);
+        OK(file_read(path_in(in_dir("base"), files[i]), 1 << 20, &b, &err));
+        OK(file_write_all(path_in(in_dir("endless"), files[i]), b.data, b.len, &err));
+    }
+    buf_clear(&b);
+    OK(file_read(in_dir("base/model.safetensors"), 1 << 20, &b, &err));
+    for (size_t i = 1; i <= 64; i++)                         /* finite, and logits are not */
+        memcpy(b.data + b.len - i * sizeof(float), &(float){ 3e38f }, sizeof(float));
+    OK(file_write_all(in_dir("endless/model.safetensors"), b.data, b.len, &err));
+    buf_release(&b);
+    OK(file_write_all(in_dir("single.txt"), "a tale of a tub", 13, &err));
+    for (int i = 0; i < 2; i++) {
+        char config[1000];
+        snprintf(config, sizeof config, "model: {from: %s}\ndata: {train: %s, valid_share: 0}\nprivacy: {noise_multiplier: 1, delta: 1e-3, clipping: %s}\n"
+                 "train: {steps: 1, batch: 1, ctx: 12, optimizer: sgd, momentum: 0, weight_decay: 0, lr: 1, schedule: constant, warmup: 0, precision: fp32, seed: 5, eval_every: 0}\n",
+                 in_dir("endless"), in_dir("single.txt"), way[i]);
+        write_text("endless.yaml", config);
+        OK(train("endless.yaml", out[i], 1, NULL, &r));
+        assert_true(metric(out[i], 0, "records") == 1 && metric(out[i], 0, "records_not_finite") == 1);
+        assert_true(metric(out[i], 0, "loss") == 0);
+        assert_true(farthest(out[i], "endless", "model.safetensors") > 0.1);
+    }
+}
+
 static void records_are_taken_by_themselves(void **state)
 {
     (void)state;
@@ -614,6 +648,7 @@ int main(void)
         cmocka_unit_test(a_pair_is_a_record),
         cmocka_unit_test(noise_is_normal_and_of_the_size_that_is_accounted),
         cmocka_unit_test(one_record_moves_the_weights_by_the_bound_at_most),
+        cmocka_unit_test(a_step_whose_records_are_all_not_finite_is_noise_alone),
         cmocka_unit_test(records_are_taken_by_themselves),
         cmocka_unit_test(windows_of_a_text_share_no_token),
         cmocka_unit_test(a_stopped_run_goes_on_to_the_same_weights),
