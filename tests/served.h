@@ -21,7 +21,7 @@ static int served_write(const char *dir, const char *name, const char *text, str
 /* dir: a template of mkdtemp(), and then the folder. */
 static int served_open(struct served_model **s, char *dir, struct err *err)
 {
-    static const char text[] = "Q: hello\nA: hi there\nQ: name?\nA: small model\nQ: bye\nA: see you\n", chat[] = "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}assistant:";
+    static const char text[] = "Q: hello\nA: hi there\nQ: name?\nA: small model\nQ: bye\nA: see you\n", chat[] = "{% for m in messages %}{{ m.role + ': ' + (m.reasoning_content or '') + m.content + '\\n' }}{% endfor %}assistant:";
     static volatile sig_atomic_t stop;
     char config[600], run[300];
     struct train_result r;

@@ -52,13 +52,25 @@ static void read_text(struct turns *t, struct in *f, json_t *turn)
         add_part(turn, text);
 }
 
+/* Takes the place of a text: two, one behind the other. */
+static void join(json_t *o, const char *key, const char *between, const json_t *a, const json_t *b)
+{
+    json_object_set_new(o, key, json_pack("s%+%+%", json_string_value(a), json_string_length(a), between, strlen(between), json_string_value(b), json_string_length(b)));
+}
+
+/* The thoughts of a turn are one text. */
 static void read_thought(struct turns *t, struct in *f)
 {
     const json_t *text = need(f, "thinking", JSON_STRING, "a text");
     in_pass(f, "signature|cache_control");
     in_end(f, NULL);
-    if (!t->e->status)
-        json_object_set(turn_of(t, "assistant"), "reasoning_content", (json_t *)(uintptr_t)text);
+    if (t->e->status)
+        return;
+    json_t *turn = turn_of(t, "assistant"), *before = json_object_get(turn, "reasoning_content");
+    if (before)
+        join(turn, "reasoning_content", "\n", before, text);
+    else
+        json_object_set(turn, "reasoning_content", (json_t *)(uintptr_t)text);
 }
 
 static void read_call(struct turns *t, struct in *f)
@@ -78,21 +90,36 @@ static void read_call(struct turns *t, struct in *f)
 
 static void add_content(struct turns *t, const char *role, const json_t *content, const char *path);
 
+/* Templates know no errors of tools: the text says it. */
+static void tell_error(json_t *turn)
+{
+    json_t *word = json_string("Error: "), *first = json_array_get(json_object_get(turn, "content"), 0);
+    if (first)
+        join(first, "text", "", word, json_object_get(first, "text"));
+    else
+        add_part(turn, word);
+    json_decref(word);
+}
+
 /* A message of its own, in the role of tools. */
 static void read_result(struct turns *t, struct in *f)
 {
     const json_t *id = need(f, "tool_use_id", JSON_STRING, "a text"), *content = NULL;
+    bool is_error = false;
     char path[80];
     in_any(f, "content", &content);
-    in_bool(f, "is_error", &(bool){ 0 });
+    in_bool(f, "is_error", &is_error);
     in_pass(f, "cache_control");
     in_end(f, NULL);
     if (t->e->status)
         return;
-    json_object_set(new_turn(t, "tool"), "tool_call_id", (json_t *)(uintptr_t)id);
+    json_t *turn = new_turn(t, "tool");
+    json_object_set(turn, "tool_call_id", (json_t *)(uintptr_t)id);
     snprintf(path, sizeof path, "%.70s.content", f->path);
     if (content)
         add_content(t, "tool", content, path);
+    if (is_error && !t->e->status)
+        tell_error(turn);
 }
 
 static void add_block(struct turns *t, const char *role, const json_t *block, const char *path)

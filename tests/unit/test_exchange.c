@@ -217,6 +217,28 @@ static void a_system_prompt_is_not_cut_at_a_nul(void **state)
     wish_release(&w);
 }
 
+/* All thoughts of a turn are told, and a result that is an error is told as one. */
+static void the_model_is_told_all_thoughts_and_what_was_an_error(void **state)
+{
+    (void)state;
+    struct refusal e = { 0 };
+    struct wish w;
+    struct buf text;
+    buf_init(&text);
+    anthropic_messages(&w, parse("{\"model\":\"tiny\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":["
+                                 "{\"type\":\"thinking\",\"thinking\":\"one\"},{\"type\":\"thinking\",\"thinking\":\"two\\u0000\"},{\"type\":\"text\",\"text\":\"so\"}]},"
+                                 "{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"x\",\"content\":\"no file\",\"is_error\":true},"
+                                 "{\"type\":\"tool_result\",\"tool_use_id\":\"y\",\"is_error\":true},{\"type\":\"tool_result\",\"tool_use_id\":\"z\",\"content\":\"2\",\"is_error\":false}]}]}"), model, &e);
+    if (e.status)
+        fail_msg("%s", e.message);
+    OK(tok_decode(engine_tok(model->engine), w.prompt->id, w.prompt->n, &text, &err));
+    static const char want[] = "user: a\nassistant: one\ntwo\0so\nuser: <tool_response>\nError: no file\n</tool_response>\n<tool_response>\nError: \n</tool_response>\n<tool_response>\n2\n</tool_response>\nassistant:";
+    if (!memmem(text.data, text.len, want, sizeof want - 1))
+        fail_msg("%s", text.data);
+    buf_release(&text);
+    wish_release(&w);
+}
+
 static void a_name_with_a_nul_is_refused(void **state)
 {
     (void)state;
@@ -271,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_text_that_was_never_begun_is_charged_nothing),
         cmocka_unit_test(a_stream_whose_end_cannot_be_told_says_so),
         cmocka_unit_test(a_system_prompt_is_not_cut_at_a_nul),
+        cmocka_unit_test(the_model_is_told_all_thoughts_and_what_was_an_error),
         cmocka_unit_test(a_name_with_a_nul_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
