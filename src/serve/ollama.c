@@ -502,6 +502,7 @@ void ollama_show(struct http_request *q, struct served_model *s, json_t *request
 void ollama_pull(struct http_request *q)
 {
     struct refusal e = { 0 };
+    visit_take_request(q, &e);
     refuse_as(&e, 501, NULL, NULL, NULL, "models are not pulled by a running server: use lathe pull, then lathe serve");
     exchange_refuse(q, words, &e);
 }

@@ -525,6 +525,8 @@ static struct job *take(struct workshop *w, struct http_request *q, const struct
     *j = (struct job){ .turn = { .piece = answer, .ctx = j, .tenant = visit_tenant(q) }, .w = w, .q = q, .d = d, .posts = !strcmp(http_method(q), "POST") };
     buf_init(&j->body);
     read_path(j, e);
+    if (j->posts)
+        visit_take_request(q, e);
     if (!e->status && j->posts)
         j->body = http_take_body(q);
     return j;

@@ -61,6 +61,7 @@ show("a", "/tokenize", {"prompt": "x"})
 status, reply, h = ask("a")
 ms = int(h["retry-after-ms"])
 print(status, reply["error"]["code"], 0 < ms <= 20000, int(h["retry-after"]) == (ms + 999) // 1000, h["x-ratelimit-remaining-requests"], reply["error"]["message"].split(":")[0])
+print(ask("a", "/api/pull", {"model": "x"})[0])
 print("--- limits a day and at once")
 show("b", "/v1/embeddings", {"model": "tiny", "input": [[1, 2], [3, 4, 5, 6]]})
 show("b", "/v1/embeddings", {"model": "tiny", "input": [[1]] * 3})        # not all at once

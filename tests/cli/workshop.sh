@@ -7,6 +7,10 @@ cat > keys.yaml <<Y
   admin: true
 - name: other
   sha256: "$(printf guest | sha256sum | cut -d ' ' -f 1)"
+- name: few
+  sha256: "$(printf hand | sha256sum | cut -d ' ' -f 1)"
+  admin: true
+  requests_per_day: 1
 Y
 chmod 600 keys.yaml
 lathe serve run --workshop shop --port 0 2>&1
@@ -54,6 +58,7 @@ from ask import *
 for key in ("guest", None, "boss"):
     print(raw("GET", "", key=key)[0], raw("POST", "", b'{"name": "x"}', key=key)[0] if key != "boss" else "")
 print(get("")["projects"], raw("GET", "/p1")[0], raw("GET", "/../keys.yaml")[0], raw("GET", "/p1/nothing")[0], raw("PUT", "/p1")[0], raw("POST", "s", b"{}")[0])
+print(*[raw("POST", "/p9/look", b"{}", key="hand")[0] for _ in range(2)], raw("GET", "", key="hand")[0])        # each POST is a request
 P
 echo '--- a table, from its bytes to a version'
 python3 - <<'P'
