@@ -79,13 +79,17 @@ static int plan(struct pull *p, const struct oci_blob *b, struct err *err)
     return f->part && f->path && p->fetch[p->n++].url ? 0 : no_memory(err);
 }
 
+static void drop_one(struct pull *p, int i)
+{
+    mem_free((void *)(uintptr_t)p->file[i].part);
+    mem_free((void *)(uintptr_t)p->file[i].path);
+    mem_free((void *)(uintptr_t)p->fetch[i].url);
+}
+
 static void drop_plan(struct pull *p)
 {
-    for (int i = 0; i < p->n; i++) {
-        mem_free((void *)(uintptr_t)p->file[i].part);
-        mem_free((void *)(uintptr_t)p->file[i].path);
-        mem_free((void *)(uintptr_t)p->fetch[i].url);
-    }
+    for (int i = 0; i < p->n; i++)
+        drop_one(p, i);
     mem_free(p->file);
     mem_free(p->fetch);
     p->file = NULL, p->fetch = NULL, p->n = 0;
@@ -106,12 +110,27 @@ static int keep_whole(struct pull *p, struct err *err)
     return rc;
 }
 
-static bool all_here(const struct pull *p)
+/* What a pull that was killed had fetched whole is not fetched again.  Read once more: it lay there since. */
+static int keep_earlier(struct pull *p, struct err *err)
 {
-    for (int i = 0; i < p->n; i++)
-        if (p->file[i].here < p->file[i].size || !file_exists(p->file[i].path))
-            return false;
-    return true;
+    int n = 0;
+    for (int i = 0; i < p->n; i++) {
+        char sha256[SHA256_HEX];
+        if (file_exists(p->file[i].path) && (sha256_of_file(p->file[i].path, sha256, NULL) || strcmp(sha256, p->file[i].digest)))
+            unlink(p->file[i].path);
+    }
+    TRY(keep_whole(p, err));
+    for (int i = 0; i < p->n; i++) {
+        if (!blob_stat(registry_folder(p->g), p->file[i].digest, p->file[i].size, NULL)) {
+            drop_one(p, i);
+            continue;
+        }
+        p->file[n] = p->file[i], p->fetch[n] = p->fetch[i];
+        p->fetch[n].file = &p->file[n];
+        n++;
+    }
+    p->n = n;
+    return 0;
 }
 
 /* Tokens are short-lived: one that has expired under way is renewed. */
@@ -141,10 +160,10 @@ static int pull_blobs(struct pull *p, const struct oci_manifest *m, struct err *
     int rc = p->file && p->fetch ? plan(p, &m->config, err) : no_memory(err);
     for (int i = 0; i < m->n_layer && !rc; i++)
         rc = plan(p, &m->layer[i], err);
-    if (!rc && p->n && !all_here(p))
+    if (!rc)
+        rc = keep_earlier(p, err);
+    if (!rc && p->n)
         rc = fetch_blobs(p, err);
-    else if (!rc)
-        rc = keep_whole(p, err);
     drop_plan(p);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "../test.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "store/oci_transfer.h"
 
 static struct err err;
@@ -21,6 +22,8 @@ static struct far {
     const char *realm;                       /* of tokens; NULL: none are wanted; "": its own */
     int uses;                                /* requests that a token is good for */
     bool loses_reply;                        /* the first PATCH is taken, its reply lost */
+    const char *manifest;                    /* of v1; NULL: there is none */
+    int n_blob;                              /* times that a blob was asked for */
     int n_token, n_used, n_patch, n_put_manifest;
     bool shown_elsewhere, asked_for_token_well;
     char upload[200];
@@ -82,6 +85,11 @@ static void answer(int fd, const char *request, const char *body, size_t n)
     } else if (!strncmp(request, "GET /v2/m/blobs/uploads/1 ", 26)) {
         snprintf(head, sizeof head, "Range: 0-%zu\r\n", far.n_upload ? far.n_upload - 1 : 0);
         reply(fd, 204, head, "");
+    } else if (!strncmp(request, "GET /v2/m/manifests/v1 ", 23) && far.manifest) {
+        reply(fd, 200, "", far.manifest);
+    } else if (!strncmp(request, "GET /v2/m/blobs/sha256:", 23)) {
+        far.n_blob++;
+        reply(fd, 404, "", "");
     } else if (!strncmp(request, "PUT ", 4)) {
         far.n_put_manifest += !strncmp(request + 4, "/v2/m/manifests/v1 ", 19);
         reply(fd, 201, "", "");
@@ -212,10 +220,54 @@ static void a_reply_that_is_lost_after_the_last_byte_costs_nothing(void **state)
     assert_int_equal(result.n_moved, 2);
 }
 
+static int add_version(struct registry *g, struct registry_addition *a, const struct journal_by *by, struct registry_version *out, struct err *err_of)
+{
+    return registry_add(g, a, by, out, err_of);
+}
+
+/* As a pull that was killed leaves it: one blob fetched and checked, the pull not at its end. */
+static void a_blob_that_an_earlier_pull_had_fetched_is_not_fetched_again(void **state)
+{
+    (void)state;
+    for (int whole = 0; whole < 2; whole++) {                /* another time it was damaged since */
+        char sha256[SHA256_HEX], text[800], path[300];
+        struct registry *g;
+        struct registry_version v;
+        struct oci_ref ref;
+        struct oci_remote r;
+        struct oci_result result;
+        OK(sha256_of(TEXT_OF_FILE, strlen(TEXT_OF_FILE), sha256, &err));
+        snprintf(text, sizeof text, "{\"schemaVersion\": 2, \"mediaType\": \"" OCI_MANIFEST "\", \"config\": {\"mediaType\": \"application/vnd.oci.empty.v1+json\", \"digest\": \"sha256:" OCI_EMPTY_SHA256
+                 "\", \"size\": 2}, \"layers\": [{\"mediaType\": \"application/octet-stream\", \"digest\": \"sha256:%s\", \"size\": %zu, \"annotations\": {\"org.opencontainers.image.title\": \"weights\"}}]}",
+                 sha256, strlen(TEXT_OF_FILE));
+        far_start((struct far){ .manifest = text });
+        OK(registry_open(&g, in_dir(whole ? "registry" : "registry2"), true, &err));
+        snprintf(path, sizeof path, "%s/oci/part", registry_folder(g));
+        OK(file_mkdirs(path, &err));
+        snprintf(path, sizeof path, "%s/oci/part/%s.whole", registry_folder(g), sha256);
+        OK(file_write_all(path, whole ? TEXT_OF_FILE : "something else", whole ? strlen(TEXT_OF_FILE) : 14, &err));
+        char at[80];
+        snprintf(at, sizeof at, "oci://127.0.0.1:%d/m:v1", far.port);
+        OK(oci_ref_parse(&ref, at, &err));
+        OK(oci_remote_open(&r, &ref, &(struct oci_remote_opts){ .n_try = 1 }, &err));
+        const int rc = oci_pull_version(g, &r, &(struct oci_pull){ .n_job = 1, .by = { .actor = "tester" }, .add = add_version }, &v, &result, &err);
+        const bool here = !blob_stat(registry_folder(g), sha256, strlen(TEXT_OF_FILE), NULL);
+        oci_remote_close(&r);
+        registry_close(g);
+        far_stop();
+        assert_int_equal(far.n_blob, !whole);
+        assert_int_equal(here, whole);
+        assert_int_equal(result.n_moved, whole);
+        if (whole)
+            OK(rc);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
     const struct CMUnitTest tests[] = { T(a_token_is_fetched_where_the_registry_says_and_again_when_it_expired), T(a_wrong_password_and_a_place_of_tokens_that_is_none_are_told),
+                                        T(a_blob_that_an_earlier_pull_had_fetched_is_not_fetched_again),
                                         T(a_reply_that_is_lost_after_the_last_byte_costs_nothing) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
