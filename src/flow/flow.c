@@ -216,7 +216,7 @@ bool flow_is_written(const char *command, const char *option)
 {
     static const struct { const char *command, *option; } known[] = {
         { NULL, "out" }, { NULL, "registry" }, { NULL, "record" }, { NULL, "port-file" }, { NULL, "new-key" }, { NULL, "card" }, { NULL, "nist" },
-        { "serve", "audit" }, { "serve", "workshop" }, { "serve", "checkpoints" }, { "watch", "events" }, { "watch", "evidently" }, { "eval", "diagram" }, { "bench", "save" }, { "perplexity", "save-logits" },
+        { "serve", "audit" }, { "serve", "workshop" }, { "serve", "checkpoints" }, { "watch", "events" }, { "watch", "evidently" }, { "eval", "diagram" }, { "bench", "save" }, { "plan", "html" }, { "perplexity", "save-logits" },
     };
     const size_t n = strlen(option);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

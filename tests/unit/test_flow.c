@@ -214,7 +214,7 @@ static void look_begin(struct looking *l)
     put_in_dir("r.yaml", recipe);
     OK(read_text(&l->f, text));
     assert_true(flow_is_written("make", "out") && flow_is_written("make", "features-out") && flow_is_written("make", "registry") && !flow_is_written("make", "file") && !flow_is_written("make", "-out"));
-    assert_true(flow_is_written("serve", "audit") && !flow_is_written("eval", "audit"));
+    assert_true(flow_is_written("plan", "html") && flow_is_written("serve", "audit") && !flow_is_written("eval", "audit"));
     OK(digests_open(&l->d, l->f.out, &err));
     mem_free(text), mem_free(recipe);
 }
