@@ -16,6 +16,8 @@ static int job_of(struct train_job *job, const struct plan_model *m, const struc
     TRY(plan_number_parse(&compute, o->weights, NUMBER_BF16, "weights", err));
     if (compute == NUMBER_INT8 || compute == NUMBER_FP4)
         return ERR(err, UNSUPPORTED, "--weights %s: training in it is not planned, expected f32, bf16 or fp8", o->weights);
+    if (compute == NUMBER_F32 && o->gradient_bytes && o->gradient_bytes != 4)
+        return ERR(err, USAGE, "--gradient-bytes %lld with --weights f32: its gradients have 4, expected 4 or 0", (long long)o->gradient_bytes);
     const int ctx = o->ctx > 0 ? (int)o->ctx : m->config.ctx;
     *job = (struct train_job){ .ctx = ctx, .batch = fmax(1, floor(o->batch_tokens / ctx)), .compute = compute, .gradient_bytes = (int)o->gradient_bytes, .imbalance = o->imbalance,
                                .lora_rank = (int)o->lora_rank, .hide_experts = o->hide_experts, .launch = o->launch_s > 0 ? o->launch_s : o->launch_s < 0 ? 0 : -1, .frozen_bytes = o->weight_bits / 8 };

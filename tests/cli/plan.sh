@@ -26,6 +26,7 @@ done
 lathe plan llama-3-70b --train --device h100:1 --device rpi-5:3 --device h100:64 | grep -o -E '^llama-3-70b: steps|^H100 SXM: it fits on 1|^Raspberry Pi 5: 3 .* at most|^64 x H100'
 lathe plan llama-3-70b --train --device h100:1 --device h100:64 --json | grep -o '"fits": [a-z]*'
 lathe plan llama-3-8b --train --device h100:8 --device h1000 2>&1
+lathe plan llama-3-8b --train --device h100:8 --weights f32 --gradient-bytes 2 2>&1
 lathe plan llama-3-8b --train --device h100 --weight-bits 4 2>&1
 # serving: who fits, and what cannot be
 lathe plan llama-3-8b --device h100:1 --device orin-nano:1 --weights fp8 --requests 200 | grep -o -E '1 x H100 SXM +tp 1 +fp8|Orin Nano 8GB +does not fit|are missing'
