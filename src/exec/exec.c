@@ -392,21 +392,30 @@ static int record(struct exec_run *r, const struct exec_shape *shape, struct exe
         x->n_graph++;
     }
     *to = (struct exec_graph){ .shape = *shape };
-    TRY(gpu_graph_begin(x->gpu, x->stream, err));
-    struct err later;
-    const int rc = launch_all(r, shape->pass, err), ended = gpu_graph_end(x->gpu, x->stream, &to->graph, rc ? &later : err);
-    *out = to;
-    return rc ? rc : ended;
+    int rc = gpu_graph_begin(x->gpu, x->stream, err);
+    if (!rc) {
+        struct err later;
+        rc = launch_all(r, shape->pass, err);
+        const int ended = gpu_graph_end(x->gpu, x->stream, &to->graph, rc ? &later : err);
+        rc = rc ? rc : ended;
+    }
+    if (rc) {                                            /* nothing to launch: no later step may find it */
+        gpu_graph_free(x->gpu, &to->graph);
+        *to = x->graph[--x->n_graph];
+        x->graph[x->n_graph] = (struct exec_graph){ 0 };
+    }
+    *out = rc ? NULL : to;
+    return rc;
 }
-/* Several devices in one graph may be more than a driver does: then it goes on without. */
+/* Several devices in one graph may be more than a driver does, and a graph takes memory that no plan counts: then it goes on without.  What is truly lost fails at the next launch. */
 static int record_if_it_can(struct exec_run *r, const struct exec_shape *shape, struct exec_graph **out, struct err *err)
 {
     struct exec *x = r->x;
     const int rc = record(r, shape, out, err);
-    if (!rc || !x->team)
-        return rc;
-    log_warn("%s: a pass of several devices cannot be recorded, kernels are launched one by one: %s", x->base.name, err->msg);
-    x->one_by_one = true, *out = NULL;
+    if (!rc)
+        return 0;
+    log_warn("%s: a pass cannot be recorded, kernels are launched one by one: %s", x->base.name, err->msg);
+    x->one_by_one = true;
     return gpu_use(x->gpu, err);
 }
 

@@ -25,6 +25,13 @@ done
 echo '--- no device reaches the memory of another'
 HIP_MOCK_APART=1 HIP_MOCK_LATE=1 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet --device hip:2,5 2>&1 > hip | sed 's/^[^:]*: *//'
 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet | cmp - hip && sed 's/.*, //' count
+echo '--- passes that cannot be recorded, or only some of them: the same text, kernel by kernel'
+for devices in 0 0,1; do
+    for no in CAPTURE=1 GRAPH=2; do
+        env HIP_MOCK_NO_$no HIP_MOCK_LATE=1 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet --device hip:$devices 2>&1 > hip | sed 's/^[^:]*: *//'
+        lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet | cmp - hip && sed 's/[0-9]* launches, //' count
+    done
+done
 echo '--- refused'
 say() { lathe generate dense -p 'the' -n 8 --temp 0 --quiet "$@" 2>&1 > /dev/null; echo "exit ${PIPESTATUS[0]}"; }
 say --device hip:0-2

@@ -10,6 +10,8 @@
  *   HIP_MOCK_NAME=NAME  of the device, in place of one that says that it is emulated
  *   HIP_MOCK_WRONG=KERNEL  that kernel does nothing
  *   HIP_MOCK_FAIL=N     the N-th launch, and all that come after it, fail with 719, as those of a lost device do
+ *   HIP_MOCK_NO_CAPTURE=1  no stream can be captured
+ *   HIP_MOCK_NO_GRAPH=N the N-th graph, and all that come after it, cannot be made for want of memory
  *   HIP_MOCK_COUNT=F    at the end the file F has a line: launches, launches of graphs, and what the emulator found wrong */
 #include "gpu/api.h"
 #include "emu942.c"
@@ -32,7 +34,7 @@ EXPORT int hipDeviceEnablePeerAccess(int peer, unsigned flags);
 EXPORT int hipMemcpyPeerAsync(void *to, int device, const void *from, int peer, size_t n, void *stream);
 EXPORT const char *hipGetErrorString(int rc);
 
-enum { OK_ = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, BAD_HANDLE = 400, NOT_FOUND = 500, OPEN_ALREADY = 704, LOST = 719, UNJOINED = 904, ISOLATED = 905 };
+enum { OK_ = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, BAD_HANDLE = 400, NOT_FOUND = 500, OPEN_ALREADY = 704, LOST = 719, UNSUPPORTED = 801, UNJOINED = 904, ISOLATED = 905 };
 #define BLOCKS 256
 #define DEVICES 16
 #define STREAMS 64
@@ -56,7 +58,7 @@ static struct {
     struct kernel *kernels;
     struct stream *stream[STREAMS], *origin;
     struct graph *capture; long n_capture;
-    long n_launch, n_graph;
+    long n_launch, n_graph, n_made;
     int bad, rc;                     /* rc: what failed among work that was done later */
 } hip;
 
@@ -101,7 +103,7 @@ const char *hipGetErrorString(int rc)
 {
     return rc == OK_ ? "no error" : rc == OUT_OF_MEMORY ? "out of memory" : rc == NO_DEVICE ? "no ROCm-capable device is detected" : rc == NOT_FOUND ? "named symbol not found" :
            rc == LOST ? "unspecified launch failure" : rc == BAD_HANDLE ? "invalid resource handle" : rc == UNJOINED ? "capturing stream has unjoined work" :
-           rc == ISOLATED ? "dependency created on uncaptured work in another stream" : "invalid argument";
+           rc == UNSUPPORTED ? "operation not supported" : rc == ISOLATED ? "dependency created on uncaptured work in another stream" : "invalid argument";
 }
 
 /* ---- work ---- */
@@ -385,6 +387,8 @@ int hipStreamBeginCapture(void *stream, int mode)
 {
     struct stream *s = stream;
     (void)mode;
+    if (number("HIP_MOCK_NO_CAPTURE", 0))
+        return UNSUPPORTED;
     if (hip.capture || !(hip.capture = calloc(1, sizeof *hip.capture)))
         return INVALID;
     hip.n_capture++, hip.origin = s;
@@ -415,8 +419,13 @@ int hipStreamEndCapture(void *stream, void **graph)
         return free(g), UNJOINED;
     return *graph = g, OK_;
 }
-int hipGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) { return (void)flags, *exec = graph, OK_; }
-int hipGraphLaunch(void *exec, void *stream) { return give(stream, &(struct node){ .graph = exec }); }
+int hipGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags)
+{
+    const long first = number("HIP_MOCK_NO_GRAPH", 0);
+    const bool made = !first || ++hip.n_made < first;
+    return (void)flags, *exec = made ? graph : NULL, made ? OK_ : OUT_OF_MEMORY;
+}
+int hipGraphLaunch(void *exec, void *stream) { return exec ? give(stream, &(struct node){ .graph = exec }) : INVALID; }
 int hipGraphDestroy(void *graph) { return all_done(), free(graph), OK_; }
 int hipGraphExecDestroy(void *exec) { return (void)exec, all_done(); }
 __attribute__((destructor)) static void end(void) { amd_release(); }
