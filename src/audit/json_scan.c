@@ -62,11 +62,6 @@ static int word(struct scan *s, const char *w, struct err *err)
     return 0;
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static int escape(struct scan *s, struct err *err)
 {
     s->p++;
@@ -75,7 +70,7 @@ static int escape(struct scan *s, struct err *err)
     if (*s->p++ != 'u')
         return 0;
     for (int i = 0; i < 4; i++, s->p++)
-        if (s->p >= s->end || hex(*s->p) < 0)
+        if (s->p >= s->end || hex_value(*s->p) < 0)
             return wrong(s, "four hexadecimal digits after \\u", err);
     return 0;
 }
@@ -323,7 +318,7 @@ int json_scan_strings(struct json_span v, const char *const *but, int n_but, int
 
 static uint32_t four_hex(const char *p)
 {
-    return (uint32_t)hex(p[0]) << 12 | (uint32_t)hex(p[1]) << 8 | (uint32_t)hex(p[2]) << 4 | (uint32_t)hex(p[3]);
+    return (uint32_t)hex_value(p[0]) << 12 | (uint32_t)hex_value(p[1]) << 8 | (uint32_t)hex_value(p[2]) << 4 | (uint32_t)hex_value(p[3]);
 }
 
 /* *p is behind \u. */

@@ -15,6 +15,8 @@ bool utf8_is_plain(const char *s, size_t n);           /* are all of them that? 
 size_t utf8_begin(const char *s, size_t n, size_t most);
 /* Into `size` bytes, 1 at least, what fits of the n in whole characters, with NUL behind; '?' for control characters and each byte that is no UTF-8. */
 void utf8_fit(char *out, size_t size, const char *s, size_t n);
+/* Of a hexadecimal digit, in either case; -1: it is none. */
+static inline int hex_value(int c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 /* Appends n bytes, where what is no UTF-8 is U+FFFD, one for each byte of it. */
 int utf8_add(struct buf *out, const char *s, size_t n, struct err *err);
 #endif

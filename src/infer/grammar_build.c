@@ -7,6 +7,29 @@
 #include "base/utf8.h"
 #include "infer/grammar_net.h"
 
+/* ---- what readers share ---- */
+
+int build_read_number(const char **p, const char *end)
+{
+    int x = -1;
+    for (; *p < end && **p >= '0' && **p <= '9'; ++*p)
+        x = x < 0 ? **p - '0' : x <= GRAMMAR_REPEAT_MAX ? 10 * x + **p - '0' : x;
+    return x;
+}
+
+bool build_read_hex(const char **p, const char *end, int n, uint32_t *x)
+{
+    uint32_t read = 0;
+    *x = 0;
+    for (int i = 0; i < n; i++, ++*p) {
+        if (*p == end || hex_value(**p) < 0)
+            return false;
+        read = read << 4 | (uint32_t)hex_value(**p);
+    }
+    *x = read;
+    return true;
+}
+
 /* ---- growing ---- */
 
 static bool failed(const struct build *b) { return b->rc < 0; }

@@ -46,6 +46,9 @@ void build_sort_words(struct word *w, int n);        /* by their bytes */
 /* What no fragment says: a place that leads to as many as two others, which may lead back. */
 int32_t build_place(struct build *b);
 void build_way(struct build *b, int32_t from, int32_t to);
+/* For readers of grammars and patterns, from *p on, which moves behind what was read.  A number; -1: there is none; of one beyond GRAMMAR_REPEAT_MAX only that it is. */
+int build_read_number(const char **p, const char *end);
+bool build_read_hex(const char **p, const char *end, int n, uint32_t *x);        /* n digits; false, *x 0 and *p at what is none */
 /* root: the number of the rule that is the text.  Takes everything; b is empty afterwards. */
 int build_end(struct build *b, int root, struct grammar **out, struct err *err);
 void build_release(struct build *b);

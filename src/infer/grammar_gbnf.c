@@ -59,17 +59,12 @@ static size_t name(struct reader *r, const char **begin)
     return (size_t)(r->p - *begin);
 }
 
-static int hex(int c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 static uint32_t hex_digits(struct reader *r, int n)
 {
-    uint32_t x = 0;
-    for (int i = 0; i < n; i++, r->p++) {
-        if (hex(peek(r)) < 0) {
-            wrong(r, n == 2 ? "two hexadecimal digits" : n == 4 ? "four hexadecimal digits" : "eight hexadecimal digits");
-            return 0;
-        }
-        x = x << 4 | (uint32_t)hex(peek(r));
+    uint32_t x;
+    if (!build_read_hex(&r->p, r->end, n, &x)) {
+        wrong(r, n == 2 ? "two hexadecimal digits" : n == 4 ? "four hexadecimal digits" : "eight hexadecimal digits");
+        return 0;
     }
     if (x > 0x10FFFF || (x >= 0xD800 && x < 0xE000))
         wrong(r, "a character of at most U+10FFFF that is no surrogate");
@@ -153,14 +148,6 @@ static struct frag class_of(struct reader *r)
     return f;
 }
 
-static int number(struct reader *r)
-{
-    int x = -1;
-    for (int c; (c = peek(r)) >= '0' && c <= '9'; r->p++)
-        x = x < 0 ? c - '0' : x <= GRAMMAR_REPEAT_MAX ? 10 * x + c - '0' : x;
-    return x;
-}
-
 /* What stands behind an element. */
 static struct frag repeated(struct reader *r, struct frag f, int32_t from)
 {
@@ -173,7 +160,7 @@ static struct frag repeated(struct reader *r, struct frag f, int32_t from)
         return f;
     r->p++;
     space(r, true);
-    const int min = number(r);
+    const int min = build_read_number(&r->p, r->end);
     int max = min;
     if (min < 0)
         wrong(r, "a number");
@@ -181,7 +168,7 @@ static struct frag repeated(struct reader *r, struct frag f, int32_t from)
     if (!bad(r) && peek(r) == ',') {
         r->p++;
         space(r, true);
-        max = number(r);
+        max = build_read_number(&r->p, r->end);
         space(r, true);
     }
     if (!bad(r) && peek(r) != '}')

@@ -78,18 +78,11 @@ static void add_set(struct reader *r, struct class *c, int letter)
         add(r, c, next, !space && !c->negated ? 0x7F : 0x10FFFF);
 }
 
-static int hex(int c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 static uint32_t hex_digits(struct reader *r, int n)
 {
-    uint32_t x = 0;
-    for (int i = 0; i < n; i++, r->p++) {
-        if (hex(peek(r)) < 0) {
-            wrong(r, "expected a hexadecimal digit");
-            return 0;
-        }
-        x = x << 4 | (uint32_t)hex(peek(r));
-    }
+    uint32_t x;
+    if (!build_read_hex(&r->p, r->end, n, &x))
+        wrong(r, "expected a hexadecimal digit");
     return x;
 }
 
@@ -202,23 +195,15 @@ static struct frag any_char(struct reader *r)
 
 /* ---- elements ---- */
 
-static int number(struct reader *r)
-{
-    int x = -1;
-    for (int c; (c = peek(r)) >= '0' && c <= '9'; r->p++)
-        x = x < 0 ? c - '0' : x <= GRAMMAR_REPEAT_MAX ? 10 * x + c - '0' : x;
-    return x;
-}
-
 /* Whether a repetition by numbers begins here: other braces are characters. */
 static bool counts(struct reader *r, int *min, int *max)
 {
     const char *const from = r->p;
     r->p++;
-    *max = *min = number(r);
+    *max = *min = build_read_number(&r->p, r->end);
     if (*min >= 0 && peek(r) == ',') {
         r->p++;
-        *max = number(r);
+        *max = build_read_number(&r->p, r->end);
     }
     if (*min >= 0 && peek(r) == '}') {
         r->p++;

@@ -142,8 +142,6 @@ static int lex_raw(struct lexer *l, const char *after)
 static bool name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80; }
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
-static int hex_value(char c) { return digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 /* One escape after its backslash: what it stands for goes to out.  Python's, without \N{...}. */
 static int lex_escape(struct lexer *l, const char **pp, const char *end, char **out)
 {

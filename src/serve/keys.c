@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "base/utf8.h"
 
 #define FILE_MAX ((size_t)16 << 20)
 #define KEYS_MAX 4096
@@ -31,13 +32,11 @@ static int take_word(char out[KEY_NAME], const char *word, const char *what, con
     return 0;
 }
 
-static int digit_of(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 static int take_digest(struct key *k, const char *hex, const char *where, struct err *err)
 {
     bool good = strlen(hex) == SHA256_HEX - 1;
     for (int i = 0; good && i < SHA256_BYTES; i++) {
-        const int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
+        const int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
         good = high >= 0 && low >= 0;
         k->sha256[i] = good ? (unsigned char)(high << 4 | low) : 0;
     }

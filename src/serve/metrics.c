@@ -16,7 +16,6 @@
 /* ---- numbers with one writer ---- */
 
 static uint64_t get(const _Atomic uint64_t *n) { return atomic_load_explicit(n, memory_order_relaxed); }
-static void add(_Atomic uint64_t *n, uint64_t more) { atomic_store_explicit(n, get(n) + more, memory_order_relaxed); }
 
 /* ---- histograms ---- */
 
@@ -52,7 +51,7 @@ static void observe(struct histogram *h, double v)
     int i = 0;
     while (i < h->n_bound && v > h->bound[i])
         i++;
-    add(&h->n[i], 1);
+    metrics_add(&h->n[i], 1);
     atomic_store_explicit(&h->sum, atomic_load_explicit(&h->sum, memory_order_relaxed) + v, memory_order_relaxed);
 }
 
@@ -117,7 +116,7 @@ static struct second *second_of(struct metrics *m, double now)
     return s;
 }
 
-static void note(struct metrics *m, double now, int window, double s) { add(&slice_of(m, now)->n[window][bin_of(s)], 1); }
+static void note(struct metrics *m, double now, int window, double s) { metrics_add(&slice_of(m, now)->n[window][bin_of(s)], 1); }
 
 /* The middle of its bin: half a bin, 4.5 %, from any time in it. */
 static double quantile(const uint64_t *n, uint64_t all, double q)
@@ -156,11 +155,11 @@ static void step(void *ctx, int n_row, double now)
 static void token(void *ctx, const struct text_times *t, double now)
 {
     struct metrics *m = ctx;
-    add(&second_of(m, now)->tokens, 1);
+    metrics_add(&second_of(m, now)->tokens, 1);
     if (!t->n_token) {
         observe(&m->h[TEXT_TTFT], now - t->submitted);
         note(m, now, WINDOW_TTFT, now - t->submitted);
-        add(&second_of(m, now)->prompt, (uint64_t)t->n_prompt);
+        metrics_add(&second_of(m, now)->prompt, (uint64_t)t->n_prompt);
     } else if (now > t->last) {
         observe(&m->h[TOKEN_LATENCY], now - t->last);
         note(m, now, WINDOW_ITL, now - t->last);
@@ -170,12 +169,12 @@ static void token(void *ctx, const struct text_times *t, double now)
 static void ended(void *ctx, const struct text_times *t)
 {
     struct metrics *m = ctx;
-    add(&m->ended[reason_of(t->end)], 1);
+    metrics_add(&m->ended[reason_of(t->end)], 1);
     if (t->end == TEXT_CANCELLED || t->end == TEXT_FAILED)
         return;
     struct slice *s = slice_of(m, t->ended);
-    add(&s->prompt, (uint64_t)t->n_prompt);
-    add(&s->kept, (uint64_t)t->n_kept);
+    metrics_add(&s->prompt, (uint64_t)t->n_prompt);
+    metrics_add(&s->kept, (uint64_t)t->n_kept);
     observe(&m->h[TEXT_E2E], t->ended - t->submitted);
     note(m, t->ended, WINDOW_E2E, t->ended - t->submitted);
     observe(&m->h[TEXT_QUEUE], t->admitted - t->submitted);
@@ -196,7 +195,7 @@ static void routed(void *ctx, int n_expert, const int32_t *start)
 {
     struct metrics *m = ctx;
     for (int e = 0; e < n_expert && e < m->n_expert; e++)
-        add(&m->expert[e], (uint64_t)(start[e + 1] - start[e]));
+        metrics_add(&m->expert[e], (uint64_t)(start[e + 1] - start[e]));
 }
 
 int metrics_experts(struct metrics *m, int n_expert, struct err *err)
@@ -236,7 +235,7 @@ const struct batch_watch *metrics_watch(const struct metrics *m) { return &m->wa
 
 void metrics_http(struct http_counts *c, int route, int status)
 {
-    add(&c->n[route < 0 || route >= HTTP_ROUTES ? HTTP_ROUTES : route][status < 100 || status > 599 ? 0 : status / 100], 1);
+    metrics_add(&c->n[route < 0 || route >= HTTP_ROUTES ? HTTP_ROUTES : route][status < 100 || status > 599 ? 0 : status / 100], 1);
 }
 
 /* ---- the text form ---- */

@@ -23,6 +23,9 @@ int metrics_experts(struct metrics *m, int n_expert, struct err *err);       /* 
 void metrics_free(struct metrics *m);
 const struct batch_watch *metrics_watch(const struct metrics *m);
 
+/* To a number that has one writer. */
+static inline void metrics_add(_Atomic uint64_t *n, uint64_t more) { atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed); }
+
 /* ---- requests ---- */
 
 #define HTTP_ROUTES 64                   /* paths that are told apart; one more stands for all others */

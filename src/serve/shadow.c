@@ -12,8 +12,6 @@ struct shadow {
     int n_seen, n_until;
 };
 
-static void add(_Atomic uint64_t *n, uint64_t more) { atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + more, memory_order_relaxed); }
-
 struct shadow *shadow_new(struct served_model *candidate, const int32_t *prompt, int n, bool greedy)
 {
     struct shadow_counts *c = &candidate->shadow;
@@ -81,11 +79,11 @@ static void done(void *ctx, enum text_end end, int n_kept, const struct err *err
     if (end == TEXT_CANCELLED || end == TEXT_FAILED) {
         atomic_fetch_add(&c->n_passed, 1);
     } else {
-        add(&c->n_text, 1), add(&c->n_token, (uint64_t)s->n_seen);
+        metrics_add(&c->n_text, 1), metrics_add(&c->n_token, (uint64_t)s->n_seen);
         atomic_store_explicit(&c->log_ratio, atomic_load_explicit(&c->log_ratio, memory_order_relaxed) + s->logprob, memory_order_relaxed);
         if (s->greedy) {
-            add(&c->n_greedy, 1), add(&c->n_same, !s->differs);
-            add(&c->n_until, (uint64_t)s->n_until), add(&c->n_greedy_token, (uint64_t)s->n_seen);
+            metrics_add(&c->n_greedy, 1), metrics_add(&c->n_same, !s->differs);
+            metrics_add(&c->n_until, (uint64_t)s->n_until), metrics_add(&c->n_greedy_token, (uint64_t)s->n_seen);
         }
     }
     shadow_free(s);
