@@ -147,8 +147,8 @@ static int save_state(const char *dir, const struct train_state *s, json_t *dige
                           (json_int_t)s->n_skipped, "bad_in_a_row", (json_int_t)s->n_bad, "shift", (json_int_t)s->shift, "times_shifted", (json_int_t)s->n_shift,
                           "rollbacks", (json_int_t)s->n_rollback, "doctor", doctor_write(&s->doctor), "settings", s->settings, "sha256", digests);
     if (o && s->n_evaluated)
-        json_object_set_new(o, "early_stopping", json_pack("{s:I, s:I, s:I, s:f}", "evaluations", (json_int_t)s->n_evaluated, "worse", (json_int_t)s->n_worse, "best_step",
-                                                           (json_int_t)s->best_step, "best_loss", s->best_loss));
+        json_object_set_new(o, "early_stopping", json_pack("{s:I, s:I, s:I, s:I, s:f}", "evaluations", (json_int_t)s->n_evaluated, "worse", (json_int_t)s->n_worse, "best_step",
+                                                           (json_int_t)s->best_step, "best_kept", (json_int_t)s->best_kept, "best_loss", s->best_loss));
     if (o && *s->device)
         json_object_set_new(o, "device", json_string(s->device));
     int rc = o ? state_digest(o, hex, err) : ERR(err, NOMEM, "no memory to write the state");
@@ -322,12 +322,13 @@ static int load_optimizer(const char *path, struct decoder *d, const struct weig
 
 static int load_early_stopping(const json_t *o, struct train_state *s, const char *path, struct err *err)
 {
-    s->n_evaluated = s->n_worse = s->best_step = 0, s->best_loss = 0;
+    s->n_evaluated = s->n_worse = s->best_step = s->best_kept = 0, s->best_loss = 0;
     if (!o)
         return 0;
     TRY(tree_int(o, "evaluations", 0, 0, INT64_MAX, &s->n_evaluated, path, err));
     TRY(tree_int(o, "worse", 0, 0, INT64_MAX, &s->n_worse, path, err));
     TRY(tree_int(o, "best_step", 0, 0, INT64_MAX, &s->best_step, path, err));
+    TRY(tree_int(o, "best_kept", s->best_step, 0, INT64_MAX, &s->best_kept, path, err));
     return tree_num(o, "best_loss", 0, &s->best_loss, path, err);
 }
 

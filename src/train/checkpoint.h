@@ -24,7 +24,7 @@ struct train_state {
     int64_t n_update;            /* updates done: the optimiser's t */
     int64_t shift, n_shift;      /* steps whose data was left out by going back; how often that was */
     int64_t n_rollback;          /* how often the run went back, for whatever reason */
-    int64_t n_evaluated, n_worse, best_step; double best_loss;      /* early stopping: evaluations, those since the lowest loss; where it was */
+    int64_t n_evaluated, n_worse, best_step, best_kept; double best_loss;      /* early stopping: evaluations, those since the lowest loss; where it was; of which step OUT/best is, 0: none could be written */
     struct doctor doctor;
     char device[32];             /* the architecture of the device that computes the run; empty: the host */
     char settings[SHA256_HEX];   /* of what decides the numbers of the run */

@@ -57,7 +57,7 @@ static void leave_out(struct run *r, const struct train_state *was)
 {
     struct train_state *s = &r->state;
     s->shift = was->shift + was->step - s->step + 1, s->n_shift = was->n_shift + 1;
-    s->n_evaluated = was->n_evaluated, s->n_worse = was->n_worse, s->best_step = was->best_step, s->best_loss = was->best_loss;
+    s->n_evaluated = was->n_evaluated, s->n_worse = was->n_worse, s->best_step = was->best_step, s->best_kept = was->best_kept, s->best_loss = was->best_loss;
     s->doctor.last_good = -1;
 }
 

@@ -153,6 +153,8 @@ static int keep_best(struct run *r, struct err *err)
         rc = model_save(best, &r->model, r->weights, r->data.tok, NULL, NULL, &why);
     mem_free(best);
     TRY(parts_settle(r, err));
+    if (!rc)
+        r->state.best_kept = r->state.step;
     if (rc)
         log_warn("the best model so far could not be written: %s", why.msg);
     return rc ? run_write_metric(r, json_pack("{s:I, s:s, s:s}", "step", (json_int_t)r->state.step, "event", "best model not written", "error", why.msg), err) : 0;
@@ -165,10 +167,13 @@ int run_judge_loss(struct run *r, double valid_loss, struct err *err)
     if (r->state.n_evaluated++ && valid_loss >= r->state.best_loss) {
         r->state.n_worse++;
         if (!run_is_patient(r)) {
-            log_info("held-out loss has not fallen below %.4f, of step %lld, for %lld evaluations: the run ends; OUT/best has that model", r->state.best_loss,
-                     (long long)r->state.best_step, (long long)r->c.patience);
-            return run_write_metric(r, json_pack("{s:I, s:s, s:f, s:I}", "step", (json_int_t)r->state.step, "event", "stopped early", "best_loss", r->state.best_loss, "best_step",
-                                                 (json_int_t)r->state.best_step), err);
+            char kept[80] = "has that model";
+            if (r->state.best_kept != r->state.best_step)
+                snprintf(kept, sizeof kept, r->state.best_kept ? "could not be written then, and has that of step %lld" : "could not be written", (long long)r->state.best_kept);
+            log_info("held-out loss has not fallen below %.4f, of step %lld, for %lld evaluations: the run ends; OUT/best %s", r->state.best_loss,
+                     (long long)r->state.best_step, (long long)r->c.patience, kept);
+            return run_write_metric(r, json_pack("{s:I, s:s, s:f, s:I, s:I}", "step", (json_int_t)r->state.step, "event", "stopped early", "best_loss", r->state.best_loss, "best_step",
+                                                 (json_int_t)r->state.best_step, "best_kept", (json_int_t)r->state.best_kept), err);
         }
         return 0;
     }

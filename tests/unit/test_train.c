@@ -291,6 +291,11 @@ static void a_run_whose_held_out_loss_does_not_fall_ends_early(void **state)
     assert_int_equal(r.steps, 12);
     assert_int_equal(count_in("early", "\"event\":\"stopped early\""), 1);
     assert_true(file_exists(in_dir("early/best/model.safetensors")) && file_exists(in_dir("early/best/config.json")));
+    assert_int_equal(count_in("early", "\"best_kept\":4"), 1);
+    put_in_dir("unkept/best", "in its way");                   /* a model that could not be written is not said to be there */
+    OK(train("patience.yaml", "unkept", 1, NULL, &r));
+    assert_int_equal(count_in("unkept", "\"best model not written\""), 1);
+    assert_int_equal(count_in("unkept", "\"best_kept\":0"), 1);
     OK(train("patience.yaml", "early", 1, NULL, &r));          /* nothing is left to do */
     assert_int_equal(r.steps, 12);
     int n = 0;
