@@ -616,6 +616,17 @@ int file_lock(const char *dir, int *fd, struct err *err)
     return ERR(err, BUSY, "%s is in use by another run", dir);
 }
 
+int file_lock_wait(const char *dir, double seconds, int *fd, struct err *err)
+{
+    enum { NAP_NS = 10000000 };
+    int rc = file_lock(dir, fd, err);
+    for (double left = seconds; rc == ERR_BUSY && left > 0; left -= NAP_NS / 1e9) {
+        nanosleep(&(struct timespec){ 0, NAP_NS }, NULL);
+        rc = file_lock(dir, fd, err);
+    }
+    return rc;
+}
+
 void file_unlock(int *fd)
 {
     if (*fd >= 0)

@@ -67,6 +67,7 @@ int file_temporary_dir(char **out, const char *name, struct err *err);
 /* Holds a folder for this process until it ends or file_unlock(): ERR_BUSY when another one holds it.  Where the file system
  * has no locks none is taken. */
 int file_lock(const char *dir, int *fd, struct err *err);
+int file_lock_wait(const char *dir, double seconds, int *fd, struct err *err);     /* the same, as soon as the other lets go: ERR_BUSY after so long */
 void file_unlock(int *fd);
 /* Removes what file_writer left in a folder when its process was killed.  Only for who holds the folder. */
 int file_remove_leftovers(const char *dir, struct err *err);

@@ -427,12 +427,7 @@ static int end_other(const char *path, const char *folder, int *lock, struct err
     json_decref(who);
     TRY(child_end(&id, true, err));
     log_info("run: process %d was ended", (int)id.pid);
-    int rc = file_lock(folder, lock, err);
-    for (int i = 0; rc == ERR_BUSY && i < 200; i++) {        /* a stage that it was about to begin has its files until it is another program */
-        nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
-        rc = file_lock(folder, lock, err);
-    }
-    return rc;
+    return file_lock_wait(folder, 2, lock, err);         /* a stage that it was about to begin has its files until it is another program */
 }
 
 /* One run at a time; a look (--dry-run) needs no place, and --stop makes room. */

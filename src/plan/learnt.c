@@ -164,8 +164,7 @@ static bool is_of(const json_t *o, const char *key, const char *when)
     return k && w && !strcmp(k, key) && (!when || !strcmp(w, when));
 }
 
-/* The same report read twice is one. */
-int learnt_keep(struct learnt *l, bool *newest, int *n_others, struct err *err)
+static int keep(struct learnt *l, bool *newest, int *n_others, struct err *err)
 {
     json_t *all;
     char *path, *text = NULL;
@@ -180,13 +179,26 @@ int learnt_keep(struct learnt *l, bool *newest, int *n_others, struct err *err)
             ++*n_others;
         }
     }
-    char *dir = file_parent(path);
-    int rc = dir ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory for a path");
-    if (!rc && (json_array_append_new(all, learnt_json(l)) || !(text = tree_dumps(all, JSON_INDENT(2)))))
+    int rc = 0;
+    if (json_array_append_new(all, learnt_json(l)) || !(text = tree_dumps(all, JSON_INDENT(2))))
         rc = ERR(err, NOMEM, "no memory to keep what was learnt of a device");
     rc = rc ? rc : file_write_all(path, text, strlen(text), err);
-    mem_free(dir), mem_free(text), mem_free(path);
+    mem_free(text), mem_free(path);
     json_decref(all);
+    return rc;
+}
+
+/* The same report read twice is one.  Two at the same time would each write a file that lacks the other's. */
+int learnt_keep(struct learnt *l, bool *newest, int *n_others, struct err *err)
+{
+    enum { WAIT_S = 10 };
+    char *dir = file_cache_dir();
+    int lock = -1;
+    int rc = dir ? file_mkdirs(dir, err) : ERR(err, NOMEM, "no memory for a path");
+    rc = rc ? rc : file_lock_wait(dir, WAIT_S, &lock, err);
+    rc = rc ? rc : keep(l, newest, n_others, err);
+    file_unlock(&lock);
+    mem_free(dir);
     return rc;
 }
 

@@ -16,8 +16,7 @@
 #define KEYS_MAX 4096
 #define LIMIT_MAX 1e12
 #define PRIORITY_MAX 1000000
-#define LOCK_TRIES 1000
-#define LOCK_NAP_NS 10000000
+#define LOCK_S 10
 
 static const char word_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -249,11 +248,7 @@ static int write_list(const char *path, const struct buf *b, const struct stat *
 static int lock_folder(const char *path, int *fd, struct err *err)
 {
     char *dir = file_parent(path);
-    int rc = dir ? file_lock(dir, fd, err) : ERR(err, NOMEM, "no memory to write %s", path);
-    for (int i = 0; rc == ERR_BUSY && i < LOCK_TRIES; i++) {
-        nanosleep(&(struct timespec){ 0, LOCK_NAP_NS }, NULL);
-        rc = file_lock(dir, fd, err);
-    }
+    const int rc = dir ? file_lock_wait(dir, LOCK_S, fd, err) : ERR(err, NOMEM, "no memory to write %s", path);
     mem_free(dir);
     return rc;
 }

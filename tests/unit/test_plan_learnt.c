@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "../test.h"
 #include "base/tree.h"
 #include "plan/learnt.h"
@@ -116,6 +118,32 @@ static void the_newest_report_of_a_device_counts_in_whatever_order_they_come(voi
     assert_int_equal(learnt_load(&l, "h200", &err), ERR_NOTFOUND);
 }
 
+static void what_two_learn_at_the_same_time_is_kept(void **state)
+{
+    (void)state;
+    enum { EACH = 40 };
+    struct learnt l = learnt_at("2026-11-27T12:00:00Z");
+    OK(file_remove_tree(in_dir("lathe"), NULL));
+    pid_t child[2];
+    bool newest;
+    int n, status;
+    for (int c = 0; c < 2; c++)
+        if (!(child[c] = fork())) {
+            int rc = 0;
+            for (int i = 0; i < EACH && !rc; i++) {
+                snprintf(l.when, sizeof l.when, "20%02d-01-%02dT00:00:00Z", 30 + i, 1 + c);
+                rc = learnt_keep(&l, &newest, &n, NULL);
+            }
+            _exit(rc ? 1 : 0);
+        }
+    for (int c = 0; c < 2; c++) {
+        assert_int_equal(waitpid(child[c], &status, 0), child[c]);
+        assert_int_equal(status, 0);
+    }
+    OK(learnt_keep(&l, &newest, &n, &err));
+    assert_int_equal(n, 2 * EACH);
+}
+
 static void a_damaged_file_is_refused_and_not_written_over(void **state)
 {
     (void)state;
@@ -164,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_plan_goes_by_them_and_says_so),
         cmocka_unit_test(what_was_not_measured_stays_the_tables),
         cmocka_unit_test(the_newest_report_of_a_device_counts_in_whatever_order_they_come),
+        cmocka_unit_test(what_two_learn_at_the_same_time_is_kept),
         cmocka_unit_test(a_damaged_file_is_refused_and_not_written_over),
         cmocka_unit_test(reports_of_other_things_are_refused_in_words),
     };
