@@ -186,6 +186,12 @@ static void promise(struct pages *p, struct held *h, const int32_t *ids, int n)
     }
 }
 
+static bool has_room(const struct pages *p, const struct held *h, int n, int spare)
+{
+    const int more = pages_for(n) - h->n_page, free = p->n_page - p->count.n_held;
+    return more <= free && free - more >= spare;
+}
+
 enum pages_fate pages_begin(struct pages *p, struct held *h, const int32_t *ids, int n, struct pages_wish wish, int *n_kept, int *from)
 {
     assert(!h->n_page && n > 0 && n <= h->ctx);
@@ -198,7 +204,13 @@ enum pages_fate pages_begin(struct pages *p, struct held *h, const int32_t *ids,
     }
     if (h->n_ready % PAGE_BLOCKS)                    /* the last page is another's, too */
         *from = h->page[--h->n_page];
-    const bool room = p->n_page - p->count.n_held - (pages_for(n) - h->n_page) >= wish.spare && pages_extend(p, h, n);
+    bool room = has_room(p, h, n, wish.spare);
+    if (!room && *from >= 0) {                       /* the copy is one more: without it a text that takes all pages would wait for ever */
+        let_go(p, *from);
+        *from = -1, h->n_ready -= h->n_ready % PAGE_BLOCKS;
+        room = has_room(p, h, n, wish.spare);
+    }
+    room = room && pages_extend(p, h, n);
     if (*from >= 0)                                  /* it was held until a page for its copy was taken */
         let_go(p, *from);
     if (!room) {

@@ -12,7 +12,7 @@
  *                   before its beginning
  *
  * A page that several hold is never written.  Where a text parts from a known one inside a page, the page is copied: one copy of a
- * page is cheaper than 16 tokens.  Blocks of a text that somebody is computing are promised, and pages_begin says that it would be
+ * page is cheaper than 16 tokens (but where there is no page for the copy it is computed).  Blocks of a text that somebody is computing are promised, and pages_begin says that it would be
  * worth waiting for them.
  *
  * Nothing here touches the cache itself.  One thread.  Nothing is allocated after pages_new() and held_init(). */

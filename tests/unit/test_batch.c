@@ -284,12 +284,20 @@ static void what_cannot_be_is_refused(void **state)
     r.most = 94;                                     /* the last of them needs no position, but there is one too many */
     assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
     r.most = 93;
-    r.token = go_on, r.adjust = NULL;
+    r.token = go_on, r.adjust = NULL, r.share = true, r.prompt_probs = false, r.hidden = NULL;
     memset(m->prompt, 0, sizeof m->prompt);
     OK(batch_submit(b, &r, &id, &err));
     while (batch_step(b))
         ;
     assert_int_equal(m->end, TEXT_LENGTH);
+    again(m);
+    r.n = 190, r.most = 1;                           /* takes all pages, and there is none for a copy of the one whose beginning it shares */
+    m->prompt[100] = 1, m->r.n = r.n;
+    OK(batch_submit(b, &r, &id, &err));
+    for (int i = 0; i < 100 && !m->n_done; i++)
+        batch_step(b);
+    assert_int_equal(m->n_done, 1);
+    assert_int_equal(m->n_kept, 64);
     again(m);
     r.n = 2, r.most = 2, m->prompt[1] = engine_config(e)->vocab_size;
     assert_int_equal(batch_submit(b, &r, &id, &err), ERR_RANGE);
