@@ -69,6 +69,11 @@ int exec_check_f32(const struct exec *x, const struct graph *g, const struct nod
     return id < 0 || g->tensor[id].dtype == DT_F32 ? 0 : EXEC_REFUSE(err, x, g, n, "%s is %s, expected F32", g->tensor[id].name, dtype_name(g->tensor[id].dtype));
 }
 
+int exec_check_kernel(const struct exec *x, const struct graph *g, const struct node *n, enum gpu_kernel k, struct err *err)
+{
+    return gpu_has(x->gpu, k) ? 0 : EXEC_REFUSE(err, x, g, n, "the device has no kernel %s, or it failed the self test (lathe selftest)", gpu_kernel_name(k));
+}
+
 static int check_nodes(const struct exec *x, const struct graph *g, struct err *err)
 {
     if (g->backward && g->n_slice > 1)

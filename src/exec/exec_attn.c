@@ -29,7 +29,11 @@ static int check(const struct exec *x, const struct graph *g, const struct node 
         return EXEC_REFUSE(err, x, g, n, "keys and values in %s, expected fp32 or bf16 (--kv)", dtype_name(cache->dtype));
     if (a->bidirectional || a->d_head > HEAD_MAX || dv_of(a) > HEAD_MAX)
         return EXEC_REFUSE(err, x, g, n, "heads of %d and %d, expected at most %d, and causal", a->d_head, dv_of(a), HEAD_MAX);
-    return 0;
+    TRY(exec_check_kernel(x, g, n, GPU_qkv_put, err));
+    if (!by_ranges(g, n))
+        return exec_check_kernel(x, g, n, GPU_attn_paged, err);
+    TRY(exec_check_kernel(x, g, n, gpu_decode_kernel(a->d_head, a->n_head / a->n_kv_head, false), err));
+    return exec_check_kernel(x, g, n, gpu_join_kernel(a->d_head), err);
 }
 
 static int n_range_max(const struct attr *a) { return (int)div_up(a->ctx, GPU_RANGE); }

@@ -50,8 +50,9 @@ int exec_product_check(const struct exec *x, const struct graph *g, const struct
             return EXEC_REFUSE(err, x, g, n, "it has no product with rows of %lld in %s (%s); --precision bf16 or fp32 keeps weights in another type", (long long)tensor_cols(t),
                                type_name(t->panels.n_segment ? t->panels.segment[s].of : TYPE_F32), t->name);
         const enum gpu_kernel first = gpu_mat_has((int)type) ? gpu_mat_of((int)type, 1, 1).kernel : gpu_gemv_kernel((int)type, 1);
-        if (!gpu_has(x->gpu, first))
-            return EXEC_REFUSE(err, x, g, n, "the device has no kernel %s", gpu_kernel_name(first));
+        TRY(exec_check_kernel(x, g, n, first, err));
+        if (gpu_gemv_takes_a8((int)type))
+            TRY(exec_check_kernel(x, g, n, GPU_quantize_a8, err));
     }
     return 0;
 }
@@ -113,11 +114,13 @@ size_t exec_product_work(const struct graph *g, int w, int64_t M)
     return needs_x16(&g->tensor[w], M) * exec_round((size_t)(2 * M * tensor_cols(&g->tensor[w])));
 }
 
-/* Of a part of the weight all rows: as many a launch as its kernel takes. */
+/* Of a part of the weight all rows: as many a launch as its kernel takes.  Where that failed its self test the first takes its place, which has the same bits. */
 static int by_matrix(struct exec_run *r, const struct part *w, struct mat_args a, struct err *err)
 {
     const int64_t M = a.M, K = a.K;
-    const struct gpu_mat k = gpu_mat_of((int)w->type, (int)M, a.N);
+    struct gpu_mat k = gpu_mat_of((int)w->type, (int)M, a.N);
+    if (!gpu_has(r->x->gpu, k.kernel))
+        gpu_mat_variant((int)w->type, false, 0, (int)M, a.N, &k);
     const bool a8 = gpu_gemv_takes_a8((int)w->type);
     for (int64_t m = 0; m < M; m += k.rows) {
         a.M = (int)min_i64(k.rows, M - m);
@@ -179,6 +182,10 @@ int exec_product(struct exec_run *r, const struct exec_product *p, char *work, s
 static int linear_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
     TRY(exec_check_f32(x, g, n, n->in[0], err));
+    if (needs_x16(&g->tensor[n->in[1]], g->plan.T))
+        TRY(exec_check_kernel(x, g, n, GPU_dequant, err));
+    if (n->in[n->op == OP_linear_act ? 5 : 2] >= 0)
+        TRY(exec_check_kernel(x, g, n, GPU_sum_rows, err));
     return exec_product_check(x, g, n, n->in[1], err);
 }
 static size_t linear_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
@@ -199,6 +206,8 @@ const struct exec_op exec_op_linear = { linear_check, linear_work, linear, NULL 
 static size_t h_bytes(const struct graph *g, const struct node *n, int64_t M) { return exec_round((size_t)(M * op_act_parts(n->attr.act) * tensor_cols(&g->tensor[n->out[0]])) * sizeof(float)); }
 static int linear_act_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
+    if (n->in[2] < 0 || !exec_experts_fuses(g, n))
+        TRY(exec_act_check(x, g, n, n->attr.act, n->in[4] >= 0, err));
     if (n->in[2] >= 0)
         return exec_experts_check(x, g, n, err);
     TRY(exec_check_f32(x, g, n, n->out[0], err));

@@ -12,6 +12,8 @@ static int route_check(const struct exec *x, const struct graph *g, const struct
         return EXEC_REFUSE(err, x, g, n, "there are %d experts in %d groups, expected at most %d in %d", a->n_expert, a->n_group, GPU_EXPERTS_MAX, GPU_EXPERT_GROUPS_MAX);
     if ((int64_t)g->plan.T * a->top_k >= 1 << 24)
         return EXEC_REFUSE(err, x, g, n, "%d tokens of a step choose %d experts each, expected less than 16777216 rows", g->plan.T, a->top_k);
+    TRY(exec_check_kernel(x, g, n, GPU_moe_route, err));
+    TRY(exec_check_kernel(x, g, n, GPU_moe_sort, err));
     return exec_check_f32(x, g, n, n->in[0], err);
 }
 static size_t route_work(const struct exec *x, const struct graph *g, const struct node *n, int T, int S)
@@ -68,8 +70,13 @@ int exec_experts_check(const struct exec *x, const struct graph *g, const struct
             return EXEC_REFUSE(err, x, g, n, "%s is %s, for which it has no product of experts; --precision bf16 or fp32 keeps weights in another type", w->name, type_name(w->panels.segment[s].of));
         if (tensor_cols(w) % k->block)
             return EXEC_REFUSE(err, x, g, n, "%s has rows of %lld, for %s expected a multiple of %d", w->name, (long long)tensor_cols(w), type_name(k->type), k->block);
+        TRY(exec_check_kernel(x, g, n, k->first, err));
+        if (tile_rows(n, g->plan.T) > 1)
+            TRY(exec_check_kernel(x, g, n, (enum gpu_kernel)(k->first + 1), err));
+        if (k->a8)
+            TRY(exec_check_kernel(x, g, n, GPU_quantize_a8, err));
     }
-    return 0;
+    return exec_check_kernel(x, g, n, GPU_moe_tiles, err);
 }
 /* The tiles. */
 size_t exec_experts_work(const struct node *n, int T) { return exec_round((size_t)n_sorted(n, T) * 16); }
@@ -120,6 +127,7 @@ static int combine_check(const struct exec *x, const struct graph *g, const stru
     const int64_t C = tensor_cols(&g->tensor[n->out[0]]);
     if (C % 4)
         return EXEC_REFUSE(err, x, g, n, "it has %lld columns, expected a multiple of 4", (long long)C);
+    TRY(exec_check_kernel(x, g, n, GPU_moe_combine, err));
     TRY(exec_check_f32(x, g, n, n->in[0], err));
     return exec_check_f32(x, g, n, n->in[3], err);
 }

@@ -134,6 +134,8 @@ static inline int exec_launch(struct exec_run *r, enum gpu_kernel k, int64_t gx,
 /* The words of a refusal: "cuda:0 cannot do attention_paged '3.attn': " and what. */
 #define EXEC_REFUSE(err, x, g, n, fmt, ...) \
     ERR(err, UNSUPPORTED, "%s cannot do %s '%s': " fmt, (x)->base.name, op_name((n)->op), (g)->tensor[(n)->out[0]].name, __VA_ARGS__)
+/* ... is there, and not refused: what an operation will launch is asked for before a weight is read. */
+int exec_check_kernel(const struct exec *x, const struct graph *g, const struct node *n, enum gpu_kernel k, struct err *err);
 int exec_check_f32(const struct exec *x, const struct graph *g, const struct node *n, int id, struct err *err);      /* ... is F32, or -1 */
 
 /* Rows as int8 (gpu/args.h, quantize_args), q[M][K] and ds[M][K / 32][2], of one tensor at a time: products with quantised weights read them.  What makes the tensor writes
@@ -158,6 +160,7 @@ bool exec_experts_fuses(const struct graph *g, const struct node *n);
 int exec_experts(struct exec_run *r, const struct node *n, bool act, const float *gate, const float *bias, float *y, char *work, struct err *err);
 /* y[rows][C] = a + b, b like a or one row for all (ld_b 0); y may be a. */
 int exec_add(struct exec_run *r, int64_t rows, int64_t C, const float *a, const float *b, int64_t ld_b, float *y, struct err *err);
-/* y[rows][F], a tensor, = act of h, times scale[rows] (NULL: 1). */
+/* y[rows][F], a tensor, = act of h, times scale[rows] (NULL: 1); exec_act_check: has it the kernel? */
+int exec_act_check(const struct exec *x, const struct graph *g, const struct node *n, enum op act, bool scaled, struct err *err);
 int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, int y, struct err *err);
 #endif

@@ -8,6 +8,7 @@ static int64_t blocks(int64_t n) { return div_up(n, 256); }
 static int embed_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
     const struct tensor *w = &g->tensor[n->in[1]];
+    TRY(exec_check_kernel(x, g, n, w->kind == TENSOR_MAPPED ? GPU_copy16 : GPU_embed, err));
     if (w->kind == TENSOR_MAPPED)
         return tensor_cols(w) % 4 == 0 && !w->row ? 0 : EXEC_REFUSE(err, x, g, n, "rows of %lld numbers, expected a multiple of 4", (long long)tensor_cols(w));
     return w->n_part || w->first_row || n->attr.first || n->attr.scale != 1 ? EXEC_REFUSE(err, x, g, n, "%s is scaled, moved or in parts", w->name) : exec_check_f32(x, g, n, n->in[1], err);
@@ -29,7 +30,11 @@ static int embed(struct exec_run *r, const struct node *n, struct err *err)
 }
 const struct exec_op exec_op_embed = { embed_check, NULL, embed, NULL };
 
-static int take_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err) { return exec_check_f32(x, g, n, n->in[0], err); }
+static int take_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
+{
+    TRY(exec_check_kernel(x, g, n, GPU_embed, err));
+    return exec_check_f32(x, g, n, n->in[0], err);
+}
 static int take_rows(struct exec_run *r, const struct node *n, struct err *err)
 {
     const int64_t C = tensor_cols(&r->g->tensor[n->in[0]]);
@@ -40,8 +45,14 @@ const struct exec_op exec_op_take_rows = { take_check, NULL, take_rows, NULL };
 
 /* ---- norms ---- */
 
+/* By the kernel that takes four numbers at a time? */
+static bool by_fours(const struct graph *g, const struct node *n)
+{
+    return n->op == OP_rmsnorm && tensor_cols(&g->tensor[n->out[0]]) % 4 == 0 && tensor_cols(&g->tensor[n->in[0]]) % 4 == 0 && n->in[1] >= 0;
+}
 static int norm_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
+    TRY(exec_check_kernel(x, g, n, by_fours(g, n) ? GPU_rmsnorm : GPU_norm_rows, err));
     TRY(exec_check_f32(x, g, n, n->in[0], err));
     TRY(exec_check_f32(x, g, n, n->out[0], err));
     return 0;
@@ -59,7 +70,7 @@ static int norm(struct exec_run *r, const struct node *n, struct err *err)
     const int64_t C = tensor_cols(&r->g->tensor[n->out[0]]), ld_x = tensor_cols(&r->g->tensor[n->in[0]]), rows = exec_count_rows(r, n->in[0]);
     const float *x = exec_data(r, n->in[0]), *w = exec_data(r, n->in[1]);
     float *y = exec_data(r, n->out[0]);
-    if (n->op == OP_rmsnorm && C % 4 == 0 && ld_x % 4 == 0 && w) {
+    if (by_fours(r->g, n)) {
         const struct exec_a8 y8 = exec_a8_wanted(r, n->out[0]);
         const struct rmsnorm_args a = { .y = y, .x = x, .w = w, .q = y8.q, .ds = y8.ds, .rstd = exec_data(r, n->out[2]), .ld_y = C, .ld_x = ld_x, .C = (int)C, .eps = (float)n->attr.eps };
         return exec_launch(r, GPU_rmsnorm, rows, 1, 1, &a, err);
@@ -71,6 +82,8 @@ const struct exec_op exec_op_rmsnorm = { norm_check, NULL, norm, NULL }, exec_op
 /* Over all heads of q, of k; norms of each head are part of attention_paged. */
 static int qk_norm_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
+    TRY(exec_check_kernel(x, g, n, GPU_norm_rows, err));
+    TRY(exec_check_kernel(x, g, n, GPU_sum_rows, err));
     return n->attr.norm_per_head ? EXEC_REFUSE(err, x, g, n, "a norm of each head by itself, expected one of all (%d heads)", n->attr.n_head) : exec_check_f32(x, g, n, n->in[0], err);
 }
 static int qk_norm(struct exec_run *r, const struct node *n, struct err *err)
@@ -95,6 +108,7 @@ int exec_add(struct exec_run *r, int64_t rows, int64_t C, const float *a, const 
 }
 static int add_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
+    TRY(exec_check_kernel(x, g, n, GPU_sum_rows, err));
     TRY(exec_check_f32(x, g, n, n->in[0], err));
     return exec_check_f32(x, g, n, n->in[1], err);
 }
@@ -119,11 +133,16 @@ static int kind_of(enum op op)
     return kinds[i].kind;
 }
 
+static bool act_by_fours(enum op act, int64_t F, bool scaled) { return act == OP_swiglu && F % 4 == 0 && !scaled; }
+int exec_act_check(const struct exec *x, const struct graph *g, const struct node *n, enum op act, bool scaled, struct err *err)
+{
+    return exec_check_kernel(x, g, n, act_by_fours(act, tensor_cols(&g->tensor[n->out[0]]), scaled) ? GPU_swiglu : GPU_act_rows, err);
+}
 int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const float *h, const float *scale, int to, struct err *err)
 {
     const int parts = op_act_parts(act);
     float *y = exec_data(r, to);
-    if (act == OP_swiglu && F % 4 == 0 && !scale) {
+    if (act_by_fours(act, F, scale)) {
         const struct exec_a8 y8 = exec_a8_wanted(r, to);
         const struct swiglu_args a = { .y = y, .h = h, .q = y8.q, .ds = y8.ds, .ld_y = F, .ld_h = 2 * F, .n_row = (int)rows, .F = (int)F };
         return exec_launch(r, GPU_swiglu, blocks(rows * F / 4), 1, 1, &a, err);
@@ -133,6 +152,7 @@ int exec_act(struct exec_run *r, enum op act, int64_t rows, int64_t F, const flo
 }
 static int act_check(const struct exec *x, const struct graph *g, const struct node *n, struct err *err)
 {
+    TRY(exec_act_check(x, g, n, n->op, n->in[1] >= 0, err));
     TRY(exec_check_f32(x, g, n, n->in[0], err));
     return exec_check_f32(x, g, n, n->out[0], err);
 }

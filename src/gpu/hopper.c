@@ -90,7 +90,10 @@ static int splits(int M, int N, int K)
     }
     return best;
 }
-bool gpu_product_can(struct gpu *g) { return gpu_has(g, GPU_product_sm90_nt) && gpu_calls(g)->tensor_map; }
+bool gpu_product_can(struct gpu *g)
+{
+    return gpu_has(g, GPU_product_sm90_nt) && gpu_has(g, GPU_product_sm90_nn) && gpu_has(g, GPU_product_sm90_tn) && gpu_has(g, GPU_split_sum) && gpu_calls(g)->tensor_map;
+}
 size_t gpu_product_work(int M, int N, int K)
 {
     const int n = splits(M, N, K);
@@ -161,7 +164,7 @@ int gpu_prefill_call(struct gpu *g, void *stream, void *maps, const struct gpu_p
     return gpu_wait(g, stream, err);
 }
 
-bool gpu_attn_back_can(struct gpu *g) { return gpu_has(g, GPU_attn_back_sm90_dq) && gpu_calls(g)->tensor_map; }
+bool gpu_attn_back_can(struct gpu *g) { return gpu_has(g, GPU_attn_back_sm90_dq) && gpu_has(g, GPU_attn_back_sm90_dkv) && gpu_calls(g)->tensor_map; }
 int gpu_attn_back_call(struct gpu *g, void *stream, void *maps, const struct gpu_attn_back *p, struct gpu_call out[2], struct err *err)
 {
     _Alignas(64) unsigned char host[GPU_MAPS_BYTES] = { 0 };
