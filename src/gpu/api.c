@@ -154,11 +154,11 @@ static const char *hip_text(int rc)
     const char *s = hip.error_string(rc);
     return s ? s : "an unknown error";
 }
-/* The kernel's own tables (LATHE_KFD: a folder in their place) name the architecture (hipDeviceProp_t changed its layout in HIP 6).  Nodes without compute units are CPUs. */
+/* The kernel's own tables (LATHE_KFD: a folder in their place) name the architecture (hipDeviceProp_t changed its layout in HIP 6).  Nodes without compute units are CPUs; a machine may have more than 64 (8 devices in 8 parts each). */
 static int hip_facts(int device, char arch[32], int *n_unit, int *clock_mhz)
 {
     *arch = 0, *n_unit = 0, *clock_mhz = 0;
-    for (int node = 0, gpu = 0; node < 64; node++) {
+    for (int node = 0, gpu = 0; node < 1100; node++) {
         const char *own = getenv("LATHE_KFD");
         char path[512], key[64];
         unsigned long value, version = 0, simd = 0, per_unit = 0, clock = 0;

@@ -25,6 +25,16 @@ done
 echo '--- no device reaches the memory of another'
 HIP_MOCK_APART=1 HIP_MOCK_LATE=1 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet --device hip:2,5 2>&1 > hip | sed 's/^[^:]*: *//'
 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet | cmp - hip && sed 's/.*, //' count
+echo '--- one may reach no more than another'
+HIP_MOCK_PEERS=1 HIP_MOCK_LATE=1 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet --device hip:0-3 2>&1 > hip | sed 's/^[^:]*: *//'
+lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet | cmp - hip && sed 's/.*, //' count
+echo '--- the last of 64, behind two nodes of processors'
+mkdir parts
+for i in $(seq 0 65); do
+    mkdir parts/$i
+    if [ $i -lt 2 ]; then echo 'simd_count 0' > parts/$i/properties; else cp kfd/0/properties parts/$i; fi
+done
+LATHE_KFD=$PWD/parts HIP_MOCK_DEVICES=64 lathe generate dense -p 'the quick' -n 8 --temp 0 --quiet --device hip:63 | cmp - hip && echo 'the same text'
 echo '--- passes that cannot be recorded, or only some of them: the same text, kernel by kernel'
 for devices in 0 0,1; do
     for no in CAPTURE=1 GRAPH=2; do

@@ -5,6 +5,7 @@
  * memory and those of peers that it was told to reach; streams, events and kernels are used while their device is the chosen one, or the call fails.
  *   HIP_MOCK_DEVICES=N  how many (default 1)
  *   HIP_MOCK_APART=1    no device reaches another's memory
+ *   HIP_MOCK_PEERS=N    a device reaches the memory of N others at most, and says so when it is to reach more
  *   HIP_MOCK_LATE=1     work is done when somebody waits for it, and only what it needs: who forgot to wait for an event sees old numbers
  *   HIP_MOCK_BYTES=N    memory of a device (default 1 GiB)
  *   HIP_MOCK_NAME=NAME  of the device, in place of one that says that it is emulated
@@ -34,9 +35,9 @@ EXPORT int hipDeviceEnablePeerAccess(int peer, unsigned flags);
 EXPORT int hipMemcpyPeerAsync(void *to, int device, const void *from, int peer, size_t n, void *stream);
 EXPORT const char *hipGetErrorString(int rc);
 
-enum { OK_ = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, BAD_HANDLE = 400, NOT_FOUND = 500, OPEN_ALREADY = 704, LOST = 719, UNSUPPORTED = 801, UNJOINED = 904, ISOLATED = 905 };
+enum { OK_ = 0, INVALID = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, BAD_HANDLE = 400, NOT_FOUND = 500, OPEN_ALREADY = 704, TOO_MANY_PEERS = 711, LOST = 719, UNSUPPORTED = 801, UNJOINED = 904, ISOLATED = 905 };
 #define BLOCKS 256
-#define DEVICES 16
+#define DEVICES 64
 #define STREAMS 64
 #define GRAPH_NODES 32768
 struct stream;
@@ -89,6 +90,11 @@ int hipDeviceEnablePeerAccess(int peer, unsigned flags)
     if (flags || peer < 0 || peer >= n_device() || peer == hip.device || number("HIP_MOCK_APART", 0))
         return INVALID;
     const bool before = hip.peer[hip.device][peer];
+    long n = 0;
+    for (int i = 0; i < DEVICES; i++)
+        n += hip.peer[hip.device][i];
+    if (!before && n >= number("HIP_MOCK_PEERS", DEVICES))
+        return TOO_MANY_PEERS;
     hip.peer[hip.device][peer] = true;
     return before ? OPEN_ALREADY : OK_;
 }
