@@ -147,7 +147,6 @@ static int place_step(struct exec *x, const struct graph *g, struct err *err)
         n_rows += g->node[i].op == OP_embed && g->tensor[g->node[i].in[1]].kind == TENSOR_MAPPED;
     }
     t->page = take(&at, S * (size_t)t->page_stride * 4);
-    t->end = at;
     x->rows = mem_alloc_array(n_rows + 1, sizeof *x->rows);
     if (!x->rows)
         return ERR(err, NOMEM, "no memory for %zu tables", n_rows);

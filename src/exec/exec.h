@@ -11,8 +11,8 @@
  * graph with weights of their own, and after the output of attention and of the MLP each sums what all have, in the order of the devices: by kernels that read the
  * others' memory where it is reached, else from copies that the driver makes.  Bits are the same each time and for each step, but are not those of one device.
  *
- * Bits: a token's numbers depend on nothing but its sequence up to it, as on the host: products take rows eight at a time by kernels that give
- * a row the same bits whatever their number, and attention takes prompts and single tokens by the same kernels. */
+ * Bits: a token's numbers depend on nothing but its sequence up to it, as on the host: products are by kernels that give
+ * a row the same bits whatever the number of rows, and attention takes prompts and single tokens by the same kernels. */
 #ifndef EXEC_EXEC_H
 #define EXEC_EXEC_H
 #include "nn/device.h"

@@ -14,13 +14,12 @@
 struct exec_segment { size_t w, scale, w_expert, scale_expert; };
 struct exec_weight { struct exec_segment segment[SEGMENT_MAX]; };
 
-/* What goes up for a step, in one block; places in it, and bytes.  first, last: of what every forward pass sends. */
+/* What goes up for a step, in one block; places in it, and bytes. */
 struct exec_tables {
     size_t seq_start;          /* I32 [S+1] */
     size_t seq, pos, len;      /* I32 [T]: a row's sequence, its position, and how many keys it sees without a window */
     size_t page;               /* I32 [S][page_stride] */
     int page_stride;
-    size_t end;                /* of what stands here */
     size_t sampling, draw_position, drawn, allowed;      /* struct gpu_sampling, U64, I32 [S]; a bit an id */
     size_t bytes;
 };

@@ -311,8 +311,11 @@ static int attention_begin(struct exec_run *r, const struct node *n, struct fast
 }
 static struct exec_key attention_key(const struct exec_run *r, const struct node *n, const void *qkv, bool back)
 {
+    const float scale = (float)n->attr.scale;
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof bits);
     return (struct exec_key){ { qkv, exec_data(r, n->out[0]), exec_data(r, n->out[1]), back ? exec_data(r, n->d_in[0]) : NULL, back ? exec_data(r, n->d_out[0]) : NULL },
-                              { r->step->T, r->step->S, exec_longest(r->step), n->attr.n_head, n->attr.n_kv_head, n->attr.bidirectional, back } };
+                              { r->step->T, r->step->S, exec_longest(r->step), n->attr.n_head, n->attr.n_kv_head, n->attr.bidirectional, back, bits } };
 }
 static int attention_forward_fast(struct exec_run *r, const struct node *n, struct err *err)
 {
