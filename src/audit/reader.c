@@ -57,7 +57,7 @@ enum record_format record_format_of(const char *path)
         { ".png", RECORD_IMAGE }, { ".jpg", RECORD_IMAGE }, { ".jpeg", RECORD_IMAGE }, { "idx3-ubyte", RECORD_IDX }, { ".idx", RECORD_IDX },
     };
     size_t n = strlen(path);
-    if (ends(path, n, ".gz") || ends(path, n, ".zst"))
+    if (ends(path, n, ".gz") || ends(path, n, ".zst") || ends(path, n, ".bz2"))
         n = (size_t)(strrchr(path, '.') - path);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends(path, n, endings[i].ending))

@@ -22,7 +22,7 @@ enum record_format {
 };
 const char *record_format_name(enum record_format f);
 enum record_format record_format_find(const char *word);     /* N_RECORD_FORMAT when there is none */
-/* By the name, without .gz and .zst; a name that tells nothing is a text's. */
+/* By the name, without .gz, .zst and .bz2; a name that tells nothing is a text's. */
 enum record_format record_format_of(const char *path);
 
 #define RECORD_MAX ((size_t)16 << 20)

@@ -341,7 +341,7 @@ const struct command command_data_audit = {
         "Where a field of JSON lines is a list of messages, OpenAI's (role, content) or ShareGPT's (from, value), or there is no text but\n"
         "messages or conversations, the record is a chat: its text is what the messages say, turn by turn.  Other members are not looked at.\n"
         "\n"
-        "Files may be packed by gzip or Zstandard.  What cannot be read is reported with its file, line and byte, and the rest goes on;\n"
+        "Files may be packed by gzip, Zstandard or bzip2.  What cannot be read is reported with its file, line and byte, and the rest goes on;\n"
         "the totals add up: records = kept + dropped by each reason.\n"
         "\n",
         "--against EVALS looks for the items of evaluation sets in every record: JSONL (decon's reference files, GSM8K, LAMBADA, PIQA, HumanEval),\n"
