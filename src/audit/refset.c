@@ -417,10 +417,10 @@ static enum ref_format format_of(const char *path)
 {
     const char *name = file_last_part(path);
     const enum record_format f = record_format_of(path);
-    const char *dot = strchr(name, '.');
+    const bool json = file_name_ends(name, ".json") || file_name_ends(name, ".json.gz") || file_name_ends(name, ".json.zst") || file_name_ends(name, ".json.bz2");
     if (strcasestr(name, "hellaswag") && f == RECORD_TEXT)
         return REF_HELLASWAG;
-    return f == RECORD_CSV ? REF_CSV : f == RECORD_TSV ? REF_TSV : f == RECORD_JSONL || (dot && !strncmp(dot, ".json", 5)) ? REF_JSONL : REF_LINES;
+    return f == RECORD_CSV ? REF_CSV : f == RECORD_TSV ? REF_TSV : f == RECORD_JSONL || json ? REF_JSONL : REF_LINES;
 }
 
 /* A path's last part up to its first point. */
