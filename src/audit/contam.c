@@ -260,7 +260,7 @@ static int add_gate(struct contam_state *s, struct match m, struct err *err)
 static int add_mark(struct contam_state *s, enum contam_method m, uint32_t first, uint32_t n, struct err *err)
 {
     TRY(grow(&s->mark, s->n_mark, &s->cap_mark, sizeof *s->mark, err));
-    s->mark[s->n_mark++] = (struct contam_mark){ (uint32_t)m, first, n };
+    s->mark[s->n_mark++] = (struct contam_mark){ (uint32_t)m, first, n, 0 };
     return 0;
 }
 
@@ -513,6 +513,18 @@ static int by_skip_grams(const struct contam *c, struct contam_state *s, struct 
 
 /* ---- decon ---- */
 
+/* All that were hit, in the order of the items, as marks: neighbours of one score are one. */
+static int mark_hits(struct contam_state *s, const struct decon_hit *h, size_t n_hit, struct err *err)
+{
+    for (size_t i = 0, end; i < n_hit; i = end) {
+        for (end = i + 1; end < n_hit && h[end].item == h[i].item + (end - i) && h[end].score == h[i].score; end++)
+            ;
+        TRY(add_mark(s, CONTAM_DECON, h[i].item, (uint32_t)(end - i), err));
+        s->mark[s->n_mark - 1].score = h[i].score;
+    }
+    return 0;
+}
+
 static int by_decon(const struct contam *c, struct contam_state *s, const char *text, size_t n, struct err *err)
 {
     const struct decon_hit *h;
@@ -523,7 +535,7 @@ static int by_decon(const struct contam *c, struct contam_state *s, const char *
     for (size_t i = 0; i < n_hit; i++)
         TRY(add_hit(s, hit_of(&s->units, h[i].item, CONTAM_DECON, (double)h[i].score, h[i].from, h[i].to), err));
     best_hits(s, first_hit);
-    return 0;
+    return n_hit > CONTAM_HITS_MAX ? mark_hits(s, h, n_hit, err) : 0;
 }
 
 int contam_record(const struct contam *c, struct contam_state *s, const char *text, size_t n, struct contam_found *out, struct err *err)
@@ -598,19 +610,24 @@ void contam_tally_free(struct contam_tally *t)
 
 const struct contam *contam_tally_index(const struct contam_tally *t) { return t->c; }
 
+static void raise_best(struct contam_tally *t, uint32_t item, float score) { t->best[item] = score > t->best[item] ? score : t->best[item]; }
+
 void contam_tally_add(struct contam_tally *t, const struct contam_found *f)
 {
     t->n_record++;
     for (size_t i = 0; i < f->n_mark; i++)
         for (uint32_t k = f->mark[i].first; k - f->mark[i].first < f->mark[i].n; k++)
-            t->seen[f->mark[i].method][k / 64] |= (uint64_t)1 << k % 64;
+            if (f->mark[i].method == CONTAM_DECON)
+                raise_best(t, k, f->mark[i].score);
+            else
+                t->seen[f->mark[i].method][k / 64] |= (uint64_t)1 << k % 64;
     for (size_t i = 0; i < f->n_hit; i++) {
         const struct contam_hit *h = &f->hit[i];
         const size_t k = (size_t)h->method * (size_t)t->c->refs->n_set + (size_t)t->c->refs->item[h->item].set;
         t->record[k] += t->last[k] != t->n_record;
         t->last[k] = t->n_record;
         if (h->method == CONTAM_DECON)
-            t->best[h->item] = h->score > t->best[h->item] ? h->score : t->best[h->item];
+            raise_best(t, h->item, h->score);
     }
 }
 

@@ -58,8 +58,9 @@ int contam_digest(const struct contam *c, char hex[SHA256_HEX], struct err *err)
  * at, n: the bytes of the record's text from the first that is equal to the last. */
 struct contam_hit { uint32_t item; uint32_t method; float score; uint32_t at, n; };
 /* n-grams (gpt3, palm, datatrove: by their numbers) or words of all items (llama2: by their places) that a record holds, hit or not: what an
- * item's share over all records is made from. */
-struct contam_mark { uint32_t method, first, n; };
+ * item's share over all records is made from.  Of decon, where a record holds more items than come as hits: n items from `first` on, all of
+ * this score. */
+struct contam_mark { uint32_t method, first, n; float score; };
 
 #define CONTAM_HITS_MAX 64
 

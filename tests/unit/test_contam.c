@@ -35,6 +35,8 @@ static const struct { const char *file, *text; struct ref_spec spec; int n; cons
     { "a.csv", "\"q, 1\",0,4,2,6,B\nq2,w,x,y,z,D\n", { .format = N_REF_FORMAT }, 2, { "q, 1", "4", "" } },
     { "a.csv", "q2,w,x,y,z,D\n", { .format = REF_MMLU }, 1, { "q2", "z", "" } },
     { "a.csv", "w,x,y\n", { .format = N_REF_FORMAT, .question = "3", .answer = "1+2" }, 1, { "y", "w x", "" } },
+    { "a.tsv", "id\tquestion\n1\ta 5\" disk\n2\tnext\n3\tand 3\"\n", { .format = N_REF_FORMAT }, 3, { "a 5\" disk", "", "" } },
+    { "a.v2.json", "{\"question\":\"a\"}\n{\"question\":\"b\"}\n", { .format = N_REF_FORMAT }, 2, { "a", "", "" } },
     { "a.txt", "first line\r\n\nsecond\n", { .format = N_REF_FORMAT }, 2, { "first line", "", "" } },
     { "hellaswag_val.txt", "ctx a\n2\ne0\ne1\ne2\ne3\nctx b\n0\nf0\nf1\nf2\nf3\n", { .format = N_REF_FORMAT }, 2, { "ctx a", "e2", "" } },
 };
@@ -474,6 +476,43 @@ static void many_items_of_one_n_gram_are_the_best_few_and_a_number(void **state)
     buf_release(&b);
 }
 
+/* A text that is a whole set: decon's hits are cut, what is known of the items is not. */
+static void all_items_of_a_set_in_one_record_are_dirty(void **state)
+{
+    (void)state;
+    struct refs r;
+    struct contam *c;
+    struct contam_state *s;
+    struct contam_found f;
+    struct contam_opts o;
+    struct contam_tally *t;
+    struct buf b;
+    buf_init(&b);
+    for (int i = 0; i < 200; i++) {
+        for (int k = 0; k < 20; k++)
+            OK(buf_printf(&b, &err, "w%d%c", (i * 20 + k) * 7919 % 100003, k < 19 ? ' ' : '\n'));
+    }
+    OK(file_write_all(in_dir("e.txt"), b.data, b.len, &err));
+    read_refs(&r, in_dir("e.txt"), NULL);
+    contam_defaults(&o, NULL);
+    o.methods = 1u << CONTAM_DECON | 1u << CONTAM_GPT3;
+    OK(contam_new(&c, &r, &o, &err));
+    OK(contam_state_new(&s, c, &err));
+    OK(contam_tally_new(&t, c, &err));
+    OK(contam_record(c, s, b.data, b.len, &f, &err));
+    contam_tally_add(t, &f);
+    assert_int_equal(f.n_hit, 2 * CONTAM_HITS_MAX);
+    assert_int_equal(contam_tally_set(t, 0, CONTAM_GPT3).n_dirty, 200);
+    assert_int_equal(contam_tally_set(t, 0, CONTAM_DECON).n_dirty, 200);
+    for (int i = 0; i < 200; i++)
+        assert_true(fabs(contam_tally_item(t, i, CONTAM_DECON).share - 1) < 1e-6);
+    contam_tally_free(t);
+    contam_state_free(s);
+    contam_free(c);
+    refs_release(&r);
+    buf_release(&b);
+}
+
 /* The cost of a text is bounded, whatever repeats itself in it and in the sets. */
 static void what_repeats_itself_costs_little(void **state)
 {
@@ -555,6 +594,7 @@ int main(void)
         cmocka_unit_test(decons_tests_hold),
         cmocka_unit_test(decons_fixtures_score_the_same),
         cmocka_unit_test(many_items_of_one_n_gram_are_the_best_few_and_a_number),
+        cmocka_unit_test(all_items_of_a_set_in_one_record_are_dirty),
         cmocka_unit_test(what_repeats_itself_costs_little),
         cmocka_unit_test(items_are_written_with_what_was_found_of_them),
     };
