@@ -129,6 +129,27 @@ static int read_strings(const json_t *o, const char *key, const json_t **out, co
     return 0;
 }
 
+static char small(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+
+/* The same in small letters, as gitleaks takes keywords and stop words. */
+static int read_words(const json_t *o, const char *key, const json_t **out, const char *where, struct err *err)
+{
+    struct buf b;
+    int rc = read_strings(o, key, out, where, err);
+    buf_init(&b);
+    for (size_t i = 0; i < json_array_size(*out) && !rc; i++) {
+        json_t *word = json_array_get(*out, i);
+        buf_clear(&b);
+        rc = buf_add(&b, json_string_value(word), json_string_length(word), err);
+        for (size_t k = 0; k < b.len; k++)
+            b.data[k] = small(b.data[k]);
+        if (!rc && json_string_setn_nocheck(word, b.data ? b.data : "", b.len))
+            rc = ERR(err, NOMEM, "no memory for rules");
+    }
+    buf_release(&b);
+    return rc;
+}
+
 static int read_expressions(const json_t *o, const char *key, struct pattern_alone ***out, int *n, const char *where, struct err *err)
 {
     const json_t *list;
@@ -155,7 +176,7 @@ static int read_allow(const json_t *o, struct allow *a, const char *where, struc
         return ERR(err, FORMAT, "%s: condition '%.20s', expected OR or AND", where, condition);
     a->target = !strcmp(target, "line") ? OF_LINE : !strcmp(target, "match") ? OF_MATCH : OF_SECRET;
     a->all = !strcmp(condition, "AND") || !strcmp(condition, "&&");
-    TRY(read_strings(o, "stopwords", &a->stop, where, err));
+    TRY(read_words(o, "stopwords", &a->stop, where, err));
     TRY(read_expressions(o, "regexes", &a->expr, &a->n_expr, where, err));
     return read_expressions(o, "paths", &a->path, &a->n_path, where, err);
 }
@@ -196,7 +217,7 @@ static int read_rule(const json_t *o, struct rule *r, const char *name, size_t i
     TRY(tree_num(o, "entropy", 0, &r->entropy, where, err));
     TRY(tree_int(o, "secretGroup", 0, 0, PATTERN_GROUPS - 1, &group, where, err));
     r->group = (int)group;
-    TRY(read_strings(o, "keywords", &r->words, where, err));
+    TRY(read_words(o, "keywords", &r->words, where, err));
     if (!*r->expr)
         return *path ? 0 : ERR(err, FORMAT, "%s has neither 'regex' nor 'path'", where);
     if (*path)
@@ -363,8 +384,6 @@ double secret_entropy(const char *p, size_t n)
             bits -= count[c] * log2((double)count[c] / (double)n);
     return n ? bits / (double)n : 0;
 }
-
-static char small(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
 /* word: in small letters. */
 static bool has(const char *s, size_t n, const char *word, size_t m)

@@ -105,6 +105,8 @@ static void a_match_counts_by_words_entropy_and_what_is_allowed(void **state)
     assert_int_equal(n_found(RULE, NULL, "x k=abcd k=efgh"), 2);
     assert_int_equal(n_found(RULE "keywords = [\"vault\"]", NULL, "k=abcd"), 0);
     assert_int_equal(n_found(RULE "keywords = [\"vault\"]", NULL, "k=abcd of the VAULT"), 1);
+    assert_int_equal(n_found(RULE "keywords = [\"VAULT\"]", NULL, "k=abcd of the Vault"), 1);      /* gitleaks makes both small */
+    assert_int_equal(n_found(RULE "[[rules.allowlists]]\nstopwords = [\"BC\"]", NULL, "k=abcd k=bacd"), 1);
     assert_int_equal(n_found(RULE "entropy = 2", NULL, "k=abcd"), 0);              /* of exactly 2 bits */
     assert_int_equal(n_found(RULE "entropy = 1.99", NULL, "k=abcd"), 1);
     assert_int_equal(n_found(RULE "path = '''\\.env$'''", "a/b.env", "k=abcd"), 1);
