@@ -3,6 +3,7 @@
 #include <strings.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "data/csv.h"
 #include "data/idx.h"
 #include "data/text.h"
 
@@ -17,7 +18,7 @@ struct reader {
     size_t given;                /* bytes of the record that the caller has */
     uint64_t at;                 /* of data's byte `begin`, in what the file holds */
     int64_t line;
-    bool quoted;                 /* where seen is */
+    struct csv_cut cut;          /* where seen is */
     bool begun, ended;           /* the file */
     struct err fault;            /* told when the records before it were given */
     struct buf header;
@@ -145,13 +146,9 @@ static size_t line_end(struct reader *r)
 /* Of a row, whose quoted fields may hold line ends. */
 static size_t row_end(struct reader *r)
 {
-    while (r->seen < r->data.len) {
-        const char c = r->data.data[r->seen++];
-        r->quoted ^= c == '"';
-        if (c == '\n' && !r->quoted)
-            return r->seen - r->begin;
-    }
-    return 0;
+    const size_t n = csv_row_end(&r->cut, r->data.data + r->seen, r->data.len - r->seen);
+    r->seen = n ? r->seen + n : r->data.len;
+    return n ? r->seen - r->begin : 0;
 }
 
 /* Of a piece of a long text: at most n bytes, which are there and one more. */
@@ -189,7 +186,7 @@ static size_t record_end(struct reader *r)
 static int pass_over(struct reader *r, size_t *n, struct err *err)
 {
     size_t end = 0;
-    r->seen = r->begin, r->quoted = false;       /* its end may be there, too far away */
+    r->seen = r->begin, r->cut.in = CSV_BEGIN;       /* its end may be there, too far away */
     for (*n = 0; !end && (left(r) || !r->ended); *n += end ? end : left(r), drop(r, end ? end : left(r))) {
         if (!left(r))
             TRY(more(r, err));
@@ -214,7 +211,7 @@ static int next_bytes(struct reader *r, struct raw_record *out, struct err *err)
 {
     size_t end = 0;
     drop(r, r->given);
-    r->given = 0, r->quoted = false;
+    r->given = 0, r->cut.in = CSV_BEGIN;
     if (!r->begun)
         TRY(pass_over_mark(r, err));
     while (!(end = record_end(r)) && !r->ended && left(r) <= r->record_max)
@@ -242,6 +239,7 @@ static int take_header(struct reader *r, const struct raw_record *raw, struct er
         TRY(idx_images(raw->data, raw->n, &r->n_image, size, err));
         r->image = (size_t)size[0] * (size_t)size[1];
     }
+    r->cut.separator = r->cut.separator ? r->cut.separator : CSV_SEPARATOR;
     return buf_add(&r->header, raw->data, raw->n, err);
 }
 

@@ -59,6 +59,32 @@ static int read_row(struct csv *c, struct buf *out, size_t field[CSV_FIELDS_MAX 
     return rc ? rc : n;
 }
 
+/* A quote opens a field only as its first byte; behind the one that closes it only another quote, a separator or a line end makes sense, and what is wrong there goes
+ * to the end of the line. */
+size_t csv_row_end(struct csv_cut *c, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char b = p[i];
+        if (c->in == CSV_QUOTED) {
+            c->in = b == '"' ? CSV_CLOSED : CSV_QUOTED;
+            continue;
+        }
+        if (b == '\n')
+            return i + 1;
+        if (c->in == CSV_BROKEN)
+            continue;
+        if (!c->separator && (b == ',' || b == '\t' || b == ';'))
+            c->separator = b;
+        if (b == '"' && c->in != CSV_PLAIN)
+            c->in = CSV_QUOTED;
+        else if (b && b == c->separator)
+            c->in = CSV_BEGIN;
+        else
+            c->in = c->in == CSV_CLOSED ? CSV_BROKEN : CSV_PLAIN;
+    }
+    return 0;
+}
+
 bool csv_named(const char *path) { return file_name_ends(path, ".csv") || file_name_ends(path, ".tsv"); }
 
 int csv_open(struct csv *c, const char *text, size_t n, const char *name, struct err *err)
@@ -68,13 +94,9 @@ int csv_open(struct csv *c, const char *text, size_t n, const char *name, struct
     buf_init(&c->header);
     if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
         c->at += 3;
-    const char *p = c->at;
-    if (p < c->end && *p == '"')
-        for (p++; p < c->end && *p != '"'; p++)
-            ;
-    while (p < c->end && !strchr(",\t;\n", *p))
-        p++;
-    c->separator = p < c->end && *p != '\n' && *p ? *p : ',';
+    struct csv_cut cut = { 0 };
+    csv_row_end(&cut, c->at, (size_t)(c->end - c->at));
+    c->separator = cut.separator ? cut.separator : CSV_SEPARATOR;
     c->n = read_row(c, &c->header, c->head, err);
     return c->n < 0 ? c->n : 0;
 }

@@ -21,6 +21,13 @@ struct csv {
     size_t field[CSV_FIELDS_MAX + 1], head[CSV_FIELDS_MAX + 1];      /* where they begin */
 };
 
+/* Where a row ends, by the rule that csv_next() reads by, in a file that comes in pieces.  {0} before the header, which tells what separates; where it has
+ * not, that is CSV_SEPARATOR, which the caller sets.  in: back to CSV_BEGIN where a row begins. */
+#define CSV_SEPARATOR ','
+struct csv_cut { char separator; enum { CSV_BEGIN, CSV_PLAIN, CSV_QUOTED, CSV_CLOSED, CSV_BROKEN } in; };
+/* Bytes of the n that are the row's, its line end with them; 0: it goes on behind them. */
+size_t csv_row_end(struct csv_cut *c, const char *p, size_t n);
+
 bool csv_named(const char *path);                                    /* .csv or .tsv */
 /* Reads the header.  text must live on.  csv_release in any case. */
 int csv_open(struct csv *c, const char *text, size_t n, const char *name, struct err *err);

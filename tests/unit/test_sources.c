@@ -9,6 +9,7 @@
 #include "audit/extract.h"
 #include "audit/json_scan.h"
 #include "audit/pass.h"
+#include "data/csv.h"
 #include "data/text.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -262,16 +263,37 @@ static void a_bomb_is_refused(void **state)
 
 struct want { size_t at, n; int64_t line; bool too_long; };
 
+/* The rows of the whole text, as training reads them. */
+static int cut_rows(const char *p, size_t n, size_t record_max, struct want *out)
+{
+    struct csv c;
+    int k = 0, rc = csv_open(&c, p, n, "rows", &err);
+    for (size_t at = 0, end; at < n; at = end, rc = csv_next(&c, &err)) {
+        int64_t line = 1;
+        (void)rc;                                /* a row that is wrong is one */
+        end = (size_t)(c.at - p);
+        for (; at < end && p[at] == '\n'; at++)
+            ;
+        for (size_t i = 0; i < at; i++)
+            line += p[i] == '\n';
+        if (!text_is_blank(p + at, end - at) || end - at > record_max)
+            out[k++] = (struct want){ at, end - at, line, end - at > record_max };
+    }
+    csv_release(&c);
+    return k;
+}
+
 /* The twin: the whole text is there. */
 static int cut(const char *p, size_t n, enum record_format f, size_t record_max, struct want *out)
 {
     int k = 0;
     int64_t line = 1;
+    if (f == RECORD_CSV)
+        return cut_rows(p, n, record_max, out);
     for (size_t at = 0; at < n;) {
         size_t end = at;
-        bool quoted = false;
-        while (end < n && (p[end] != '\n' || quoted))
-            quoted ^= f == RECORD_CSV && p[end++] == '"', end += f != RECORD_CSV;
+        while (end < n && p[end] != '\n')
+            end++;
         end += end < n;
         bool blank = true;
         for (size_t i = at; i < end; i++)
@@ -295,8 +317,10 @@ static void records_are_cut_as_by_the_twin(void **state)
         if (seed % 3 == 0)                               /* some long lines, across many reads */
             for (size_t i = n / 3; i < n / 2; i++)
                 text[i] = text[i] == '\n' ? 'x' : text[i];
-        for (size_t i = 0; seed % 2 && i < n; i += 5000)
-            text[i] = '"';
+        for (size_t i = 0; seed % 2 && i + 1 < n; i += 5000) {           /* within a field, where it means nothing, as often as at its beginning, where it opens one */
+            text[i] = i % 3 ? ',' : 'x';
+            text[i + 1] = '"';
+        }
         memcpy(text, "h,t\n", n < 4 ? n : 4);
         const enum record_format f = seed % 2 ? RECORD_CSV : RECORD_JSONL;
         const struct reader_opts o = { .format = f, .record_max = seed % 4 < 2 ? 100000 : 0 };
@@ -321,6 +345,43 @@ static void records_are_cut_as_by_the_twin(void **state)
         reader_free(r);
         mem_free(text);
     }
+}
+
+static void a_form_is_found_by_the_name_whatever_packs_the_file(void **state)
+{
+    (void)state;
+    static const char *const packed[] = { "", ".gz", ".zst", ".bz2", ".BZ2" };
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "a/x.1.jsonl%s", packed[i]);
+        assert_int_equal(record_format_of(name), RECORD_JSONL);
+    }
+    assert_int_equal(record_format_of("jsonl.bz2"), RECORD_TEXT);
+}
+
+static int count_rows(const char *text, enum record_format f)
+{
+    struct reader *r;
+    struct raw_record got;
+    int n = 0;
+    OK(file_write_all(in_dir("rows"), text, strlen(text), &err));
+    OK(reader_open(&r, in_dir("rows"), &(struct reader_opts){ .format = f }, &err));
+    while (reader_next(r, &got, &err) == 1)
+        n++;
+    reader_free(r);
+    return n;
+}
+
+static void a_quote_within_a_field_opens_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(count_rows("text\n5\" disk\nsecond\nthird \"x\"\nfourth\n", RECORD_TSV), 4);
+    assert_int_equal(count_rows("text\nthe last 5\"\nsecond\n", RECORD_CSV), 2);
+    assert_int_equal(count_rows("a 3\" one,b\n1,2\n3,4\n", RECORD_CSV), 2);
+    assert_int_equal(count_rows("a;b\n1,\"x;2\n3;4\n", RECORD_CSV), 2);                  /* what separates is the header's */
+    assert_int_equal(count_rows("a,b\n\"1\n\",\"say \"\"so\"\"\n\"\n3,4\n", RECORD_CSV), 2);
+    assert_int_equal(count_rows("a,b\n\"1\" and \"2,3\n4,5\n", RECORD_CSV), 2);          /* wrong, to its line's end */
+    assert_int_equal(count_rows("\n\na,b\n1,\"2\n3\"\n", RECORD_CSV), 1);
 }
 
 static void long_texts_are_cut_at_blank_lines(void **state)
@@ -649,6 +710,8 @@ int main(void)
         cmocka_unit_test(a_byte_order_mark_is_no_part_of_a_record),
         cmocka_unit_test(a_bomb_is_refused),
         cmocka_unit_test(records_are_cut_as_by_the_twin),
+        cmocka_unit_test(a_quote_within_a_field_opens_nothing),
+        cmocka_unit_test(a_form_is_found_by_the_name_whatever_packs_the_file),
         cmocka_unit_test(long_texts_are_cut_at_blank_lines),
         cmocka_unit_test(what_is_wrong_with_a_record_is_told),
         cmocka_unit_test(a_reader_without_a_hash_reads_the_same),
