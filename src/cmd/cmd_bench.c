@@ -11,6 +11,7 @@
 #include "base/when.h"
 #include "cmd/bench_serve.h"
 #include "cmd/cmd.h"
+#include "cmd/model_evidence.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
 #include "infer/bench.h"
@@ -228,7 +229,7 @@ static int evidence_of(json_t **out, const char *path, struct err *err)
     if (!out_dir)
         return 0;
     TRY(model_digest(path, sha256, err));
-    return evidence_new(out, "speed", path, sha256, 0, err);
+    return model_evidence(out, "speed", path, sha256, 0, err);
 }
 
 static int run_bench(const char *const *args, int n_args, struct err *err)

@@ -330,7 +330,7 @@ const struct command command_eval = {
     "With --out these, and --logits, are kept as KIND_DATE.json in that folder, with a list of figures for reports.\n\n",
     "--membership says whether texts that the model has learned from can be told from others by their likelihoods, beside what tells them\n"
     "apart without any model (doc/privacy.md).\n\n",
-    "--due runs what is new for a model: tasks that the results in the folder of --out, of this model by its SHA-256, do not have, or have of\n"
+    "--due runs what is new for a model: tasks that the results in the folder of --out, of this model and adapter by their SHA-256, do not have, or have of\n"
     "another version or of other data, in part or stopped (doc/tasks.md).\n\n",
     "--select puts two or more models to the same tasks: NAME=MODEL@PRECISION+ADAPTERS, of which MODEL alone must be there, or folders that --out\n"
     "left before.  Quality is the mean over tasks of their first metric; its loss against the best is measured item by item (lathe compare),\n"

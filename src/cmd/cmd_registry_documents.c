@@ -76,7 +76,8 @@ static int write_evidence(struct dossier *d, const json_t *e, size_t i, struct e
 /* Is one of the report's models this version, by what its weights and files are called? */
 static bool is_ours(const struct dossier *d, int64_t i)
 {
-    const char *of = read_str(json_array_get(json_object_get(d->report, "models"), (size_t)i), "sha256");
+    const json_t *m = json_array_get(json_object_get(d->report, "models"), (size_t)i);
+    const char *of = read_str(m, "adapter_sha256") ? read_str(m, "adapter_sha256") : read_str(m, "sha256");
     size_t k;
     json_t *f;
     if (!of || evidence_is_of(json_object_get(d->shown, "facts"), of))

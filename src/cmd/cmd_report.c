@@ -156,9 +156,10 @@ static int read_data_card(json_t *list, const char *folder, struct err *err)
 
 static bool names(const json_t *m, const char *given)
 {
-    static const char *const keys[] = { "name", "model", "sha256" };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const char *s = json_string_value(json_object_get(m, keys[i]));
+    static const char *const keys[][3] = { { "name", "model", "sha256" }, { "name", "adapter", "adapter_sha256" } };      /* with an adapter path and SHA-256 of the model are the base's */
+    const bool adapted = json_object_get(m, "adapter_sha256");
+    for (size_t i = 0; i < 3; i++) {
+        const char *s = json_string_value(json_object_get(m, keys[adapted][i]));
         if (s && !strcmp(s, given))
             return true;
     }

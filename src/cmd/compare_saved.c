@@ -8,6 +8,7 @@
 #include "base/tree.h"
 #include "cmd/compare_run.h"
 #include "eval/samples.h"
+#include "store/evidence_figure.h"
 
 enum { RESULTS_MAX = 64 << 20 };
 
@@ -149,7 +150,7 @@ static int read_model(const char *samples, char sha256[SHA256_HEX], struct err *
     if (!path)
         return ERR(err, NOMEM, "no memory for the result");
     if (!tree_load(&results, path, RESULTS_MAX, &none)) {
-        const char *sha = tree_text_at(json_object_get(results, "config"), "model_sha");
+        const char *sha = evidence_model(results);
         if (strlen(sha) == SHA256_HEX - 1)
             strcpy(sha256, sha);
     }

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_ood.h"
+#include "cmd/model_evidence.h"
 #include "eval/checklist_ask.h"
 #include "eval/evidence.h"
 
@@ -114,6 +115,7 @@ static int ask(struct job *j, const struct run_opts *run, struct err *err)
         return checklist_ask(j->suite, &j->answers, j->run, j->o->prompt ? j->o->prompt : USUAL_PROMPT, &j->labels, &h, pool, err);
     if (rc != ERR_UNSUPPORTED)
         return err ? (*err = own).code : rc;
+    TRY(model_evidence_no_adapter(j->model, err));
     TRY(classifier_new(&j->classifier, j->model, &(struct classify_opts){ .bf16 = !strcmp(cmd_precision, "bf16") }, pool, err));
     if (config_vision(classifier_config(j->classifier)))
         return ERR(err, UNSUPPORTED, "%s is a model of images, expected one of texts", j->model);
@@ -130,7 +132,7 @@ static int tell(struct job *j, struct err *err)
     char neutral[200];
     snprintf(neutral, sizeof neutral, margin ? "'%.60s' is where the model's probability of '%.60s' is within 1/3 and 2/3"
              : "%s", margin ? j->labels.name[1] : of, j->labels.name[2]);
-    TRY(evidence_new(&e, "checklist", j->model, j->sha256, j->o->seed, err));
+    TRY(model_evidence(&e, "checklist", j->model, j->sha256, j->o->seed, err));
     int rc = evidence_put(e, "suite", json_string(j->o->path), err);
     rc = rc ? rc : evidence_put(e, "neutral", json_string(neutral), err);
     rc = rc ? rc : evidence_put(e, "prompt", j->run ? json_string(j->o->prompt ? j->o->prompt : USUAL_PROMPT) : json_null(), err);

@@ -7,10 +7,10 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/model_evidence.h"
 #include "eval/due.h"
 #include "eval/evidence.h"
 #include "store/evidence_kind.h"
-
 
 static int add_missing(struct task_list *l, const char *name, const struct err *why, struct err *err)
 {
@@ -178,13 +178,13 @@ static int missing_part(json_t *evidence, const struct task_list *l, struct err 
     return 0;
 }
 
-static int pick(struct picking *p, struct task_list *l, const struct eval_due *o, const char *model_sha256, struct err *err)
+static int pick(struct picking *p, struct task_list *l, const struct eval_due *o, const char *model_sha256, const char *adapter_sha256, struct err *err)
 {
     json_t *earlier = NULL;
     TRY(read_report(p, o->contamination, err));
     if (file_is_dir(o->out))
         TRY(evidence_read(&earlier, o->out, err));
-    const int rc = due_ran(&p->ran, earlier, model_sha256, err);
+    const int rc = due_ran(&p->ran, earlier, model_sha256, adapter_sha256, err);
     json_decref(earlier);
     TRY(rc);
     TRY(evidence_put(p->evidence, "tasks", json_object(), err));
@@ -197,11 +197,11 @@ static int pick(struct picking *p, struct task_list *l, const struct eval_due *o
     return missing_part(p->evidence, l, err);
 }
 
-int eval_due_pick(struct task_list *l, const struct eval_due *o, const char *model, const char *model_sha256, int64_t seed, struct err *err)
+int eval_due_pick(struct task_list *l, const struct eval_due *o, const char *model, const char *model_sha256, const char *adapter_sha256, int64_t seed, struct err *err)
 {
     struct picking p = { .n_due = 0 };
-    TRY(evidence_new(&p.evidence, "due", model, model_sha256, seed, err));
-    int rc = pick(&p, l, o, model_sha256, err);
+    TRY(model_evidence(&p.evidence, "due", model, model_sha256, seed, err));
+    int rc = pick(&p, l, o, model_sha256, adapter_sha256, err);
     if (!rc && !o->list)
         rc = evidence_write(p.evidence, o->out, NULL, err);
     if (!rc && !cmd_json) {

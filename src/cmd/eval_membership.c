@@ -11,6 +11,7 @@
 #include "base/tree.h"
 #include "base/utf8.h"
 #include "cmd/cmd.h"
+#include "cmd/model_evidence.h"
 #include "cmd/read_texts.h"
 #include "data/text.h"
 #include "eval/evidence.h"
@@ -542,7 +543,7 @@ static int keep(const json_t *evidence, const struct work *w, struct err *err)
 static int tell(struct work *w, const struct run_opts *run, struct err *err)
 {
     json_t *e;
-    TRY(evidence_new(&e, "membership", run->model, w->model_sha256, w->o->seed, err));
+    TRY(model_evidence(&e, "membership", run->model, w->model_sha256, w->o->seed, err));
     int rc = report(e, w, err);
     rc = rc ? rc : evidence_put(e, "members", json_string(w->o->members), err);
     rc = rc ? rc : evidence_put(e, "others", json_string(w->o->others), err);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/model_evidence.h"
 #include "eval/encode.h"
 #include "eval/evidence.h"
 #include "eval/text_ood.h"
@@ -151,6 +152,7 @@ static int open_model(struct reader *r, const char *model, struct err *err)
         return open_engine(r, model, err);
     if (config_vision(&c))
         return ERR(err, UNSUPPORTED, "%s reads images, expected a model of texts; try --images", model);
+    TRY(model_evidence_no_adapter(model, err));
     return classifier_new(&r->c, model, &(struct classify_opts){ .features = true, .ctx = (int)r->o->max_length }, r->pool, err);
 }
 
@@ -313,7 +315,7 @@ int eval_ood(const char *model, const struct eval_ood *o, struct err *err)
     if (!rc)
         rc = model_digest(model, sha, err);
     if (!rc)
-        rc = evidence_new(&tree, "ood", model, sha, o->seed, err);
+        rc = model_evidence(&tree, "ood", model, sha, o->seed, err);
     if (!rc)
         rc = evidence_put(tree, "texts", json_string(o->texts), err);
     struct err stopped = { 0 };

@@ -21,6 +21,7 @@ static const struct option_use uses[] = {
     { "include-path", TASKS | EVAL_LIST },
     { "num-fewshot", TASKS },
     { "limit", WITH_MODEL },
+    { "adapter", WITH_MODEL & ~(unsigned)EVAL_IMAGES },
     { "apply-chat-template", TASKS | EVAL_GCG },
     { "fewshot-as-multiturn", TASKS },
     { "system-instruction", TASKS | EVAL_GCG | EVAL_INJECTING },

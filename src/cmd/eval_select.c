@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/model_evidence.h"
 #include "cmd/self.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
@@ -236,7 +237,7 @@ static int measure_speed(const struct entry *e, struct err *err)
     const double decode = tokens_per_s(tests, "n_gen", &sd_decode), prompt = tokens_per_s(tests, "n_prompt", &sd_prompt);
     int rc = model_digest(e->path, sha, err);
     if (!rc)
-        rc = evidence_new(&evidence, "speed", e->path, sha, 0, err);
+        rc = model_evidence(&evidence, "speed", e->path, sha, 0, err);
     if (!rc)
         rc = put_speed(evidence, DECODE, decode, half_width(sd_decode), err);
     if (!rc)

@@ -10,10 +10,10 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_table.h"
+#include "cmd/model_evidence.h"
 #include "eval/chat_task.h"
 #include "eval/evidence.h"
 #include "eval/replies.h"
-#include "model/adapter.h"
 
 struct eval_tasks eval_asked = {
     .add_bos_token = "auto", .num_fewshot = -1, .batch = RUN_BATCH, .seed = TASK_SEED, .fewshot_as_multiturn = true, .attack = EVAL_ATTACK,
@@ -118,8 +118,7 @@ static int open_model(struct job *j, struct err *err)
 {
     const struct run_opts o = eval_run_opts(j->model);
     TRY(run_open(&j->run, &o, err));
-    if (cmd_adapter)
-        TRY(adapter_digest(j->adapter_sha256, cmd_adapter, err));
+    TRY(model_evidence_adapter(j->adapter_sha256, err));
     return model_digest(j->model, j->model_sha256, err);
 }
 
@@ -261,7 +260,7 @@ static int tell(struct job *j, const struct results *r, struct err *err)
     bool adds;
     TRY(encoder_adds(run_encoder(j->run), &adds, err));
     const struct results_info info = {
-        .build = "lathe " LATHE_VERSION, .model = j->model, .model_sha256 = j->model_sha256, .kept_as = cmd_precision, .gen_kwargs = eval_asked.gen_kwargs,
+        .build = "lathe " LATHE_VERSION, .model = j->model, .model_sha256 = j->model_sha256, .adapter = cmd_adapter, .adapter_sha256 = j->adapter_sha256, .kept_as = cmd_precision, .gen_kwargs = eval_asked.gen_kwargs,
         .system = eval_asked.system_instruction, .chat_template = j->template, .requests_sha256 = eval_asked.out_dir ? j->requests_sha256 : NULL, .limit = eval_asked.limit,
         .batch = (int)eval_asked.batch, .max_length = run_encoder(j->run)->max_length, .seed = (uint32_t)eval_asked.seed, .single_turn = !eval_asked.fewshot_as_multiturn,
         .adds_begin = adds, .encoder = run_encoder(j->run), .date = j->date, .begin = j->begin, .end = clock_wall(),
@@ -359,7 +358,7 @@ static int evaluate(struct job *j, struct err *err)
     TRY(eval_groups_check(&eval_asked.groups, &j->list, err));
     TRY(open_model(j, err));
     if (eval_asked.due.on) {
-        TRY(eval_due_pick(&j->list, &eval_asked.due, j->model, j->model_sha256, eval_asked.seed, err));
+        TRY(eval_due_pick(&j->list, &eval_asked.due, j->model, j->model_sha256, j->adapter_sha256, eval_asked.seed, err));
         if (eval_asked.due.list || !j->list.n_task)
             return 0;
     }

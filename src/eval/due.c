@@ -111,7 +111,14 @@ static int add_results(json_t *ran, const json_t *results, struct err *err)
     return 0;
 }
 
-int due_ran(json_t **out, const json_t *evidence, const char *model_sha256, struct err *err)
+static bool is_of(const json_t *results, const char *model_sha256, const char *adapter_sha256)
+{
+    const json_t *config = json_object_get(results, "config");
+    const char *sha = json_string_value(json_object_get(config, "model_sha")), *adapter = json_string_value(json_object_get(config, "peft_sha"));
+    return sha && !strcmp(sha, model_sha256) && !strcmp(adapter ? adapter : "", adapter_sha256);
+}
+
+int due_ran(json_t **out, const json_t *evidence, const char *model_sha256, const char *adapter_sha256, struct err *err)
 {
     size_t i;
     json_t *e;
@@ -119,8 +126,8 @@ int due_ran(json_t **out, const json_t *evidence, const char *model_sha256, stru
     int rc = *out ? 0 : ERR(err, NOMEM, "no memory for what was run");
     json_array_foreach((json_t *)(uintptr_t)evidence, i, e) {
         const json_t *results = json_object_get(e, "results");
-        const char *kind = json_string_value(json_object_get(e, "kind")), *sha = json_string_value(json_object_get(json_object_get(results, "config"), "model_sha"));
-        if (!rc && kind && !strcmp(kind, "tasks") && sha && !strcmp(sha, model_sha256))
+        const char *kind = json_string_value(json_object_get(e, "kind"));
+        if (!rc && kind && !strcmp(kind, "tasks") && is_of(results, model_sha256, adapter_sha256))
             rc = add_results(*out, results, err);
     }
     if (rc)

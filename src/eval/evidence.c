@@ -12,7 +12,6 @@
 #define MAX_TOTAL ((uint64_t)1 << 30)
 enum { DATE_CHARS = 26 };                /* 2026-11-26T21-14-27.123456 */
 
-
 int evidence_new(json_t **out, const char *kind, const char *model, const char *model_sha256, int64_t seed, struct err *err)
 {
     struct timespec t;
@@ -25,6 +24,12 @@ int evidence_new(json_t **out, const char *kind, const char *model, const char *
 int evidence_put(json_t *evidence, const char *key, json_t *part, struct err *err)
 {
     return !part || json_object_set_new(evidence, key, part) ? ERR(err, NOMEM, "no memory for what was found") : 0;
+}
+
+int evidence_adapter(json_t *evidence, const char *folder, const char *sha256, struct err *err)
+{
+    TRY(evidence_put(evidence, "adapter", json_string(folder), err));
+    return evidence_put(evidence, "adapter_sha256", json_string(sha256), err);
 }
 
 int evidence_figure(json_t *evidence, const struct evidence_figure *f, struct err *err)

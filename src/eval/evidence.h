@@ -16,6 +16,8 @@
 
 /* model, model_sha256: NULL where no model was run (a file of logits); then null. */
 int evidence_new(json_t **out, const char *kind, const char *model, const char *model_sha256, int64_t seed, struct err *err);
+/* The model was run with adapters of that folder: "adapter", "adapter_sha256".  What reads evidence takes the two together for a model of its own. */
+int evidence_adapter(json_t *evidence, const char *folder, const char *sha256, struct err *err);
 
 enum evidence_better { EVIDENCE_NEITHER, EVIDENCE_HIGHER, EVIDENCE_LOWER };      /* "better": null, "higher", "lower" */
 struct evidence_figure {

@@ -248,6 +248,8 @@ static json_t *own(const struct results *r, const struct results_info *info)
     for (int i = 0; i < r->e->n_task; i++)
         put(tasks, task_name(r->e->task[i].t), own_of_task(r, i));
     put(o, "build", json_string(info->build));
+    if (info->adapter)
+        put(o, "adapter", json_string(info->adapter));
     put(o, "complete", json_boolean(!evaluation_open(r->e)));
     put(o, "level", json_real(SCORE_LEVEL));
     put(o, "requests_sha256", text(info->requests_sha256));
@@ -292,13 +294,15 @@ static json_t *sanitized(const char *model)
 
 static json_t *config(const struct results_info *info)
 {
-    char args[1200];
-    snprintf(args, sizeof args, "pretrained=%.1000s,dtype=%s,max_length=%d", info->model, info->kept_as, info->max_length);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:[], s:s, s:n, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "model", "lathe", "model_args", args,
+    const char *adapter = info->adapter;
+    char *args = mem_printf("pretrained=%s%s%s,dtype=%s,max_length=%d", info->model, adapter ? ",peft=" : "", adapter ? adapter : "", info->kept_as, info->max_length);
+    json_t *o = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s*, s:i, s:[], s:s, s:n, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "model", "lathe", "model_args", args,
                      "model_dtype", info->kept_as,
-                     "model_revision", "", "model_sha", info->model_sha256, "batch_size", info->batch, "batch_sizes", "device", "cpu", "use_cache", "limit",
+                     "model_revision", "", "model_sha", info->model_sha256, "peft_sha", adapter ? info->adapter_sha256 : NULL, "batch_size", info->batch, "batch_sizes", "device", "cpu", "use_cache", "limit",
                      info->limit ? json_integer(info->limit) : json_null(), "bootstrap_iters", 10000, "gen_kwargs", text(info->gen_kwargs), "random_seed",
                      (json_int_t)info->seed, "numpy_seed", (json_int_t)info->seed, "torch_seed", (json_int_t)info->seed, "fewshot_seed", (json_int_t)info->seed);
+    mem_free(args);
+    return o;
 }
 
 static json_t *named_token(const struct encoder *c, int id)

@@ -10,6 +10,7 @@ struct results_info {
     const char *build;                   /* of this program */
     const char *model;                   /* its path, as given */
     const char *model_sha256;
+    const char *adapter, *adapter_sha256;  /* its folder, as given; NULL: none */
     const char *kept_as;                 /* the type that its weights are kept in: file, fp32, ... */
     const char *gen_kwargs, *system, *chat_template;     /* NULL: none */
     const char *requests_sha256;         /* of all that was asked; NULL: was not made */

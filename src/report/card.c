@@ -282,6 +282,12 @@ static int about_model(const struct card_of_model *c, struct buf *b, struct err 
     TRY(md_text(b, read_str(model(c), "model"), err));
     TRY(buf_add_str(b, ", SHA-256 ", err));
     TRY(md_text(b, read_str(model(c), "sha256"), err));
+    if (read_str(model(c), "adapter_sha256")) {
+        TRY(buf_add_str(b, ", with the adapter ", err));
+        TRY(md_text(b, read_str(model(c), "adapter"), err));
+        TRY(buf_add_str(b, ", SHA-256 ", err));
+        TRY(md_text(b, read_str(model(c), "adapter_sha256"), err));
+    }
     return buf_add_str(b, "\n\n", err);
 }
 

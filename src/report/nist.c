@@ -303,6 +303,10 @@ int nist_text(const json_t *nist, struct buf *b, struct err *err)
         TRY(md_text(b, read_str(m, "name"), err));
         TRY(buf_add_str(b, ", SHA-256 ", err));
         TRY(md_text(b, read_str(m, "sha256"), err));
+        if (read_str(m, "adapter_sha256")) {
+            TRY(buf_add_str(b, ", adapter ", err));
+            TRY(md_text(b, read_str(m, "adapter_sha256"), err));
+        }
         TRY(buf_add_char(b, '\n', err));
     }
     json_array_foreach(json_object_get(nist, "subcategories"), i, s)

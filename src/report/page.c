@@ -72,6 +72,10 @@ static int models(const struct page *p, const json_t *report)
         TRY(page_text(p, read_str(m, "model") ? read_str(m, "model") : read_str(m, "name")));
         TRY(page_add(p, " <code class=\"soft\">SHA-256 "));
         TRY(page_text(p, read_str(m, "sha256")));
+        if (read_str(m, "adapter_sha256")) {
+            TRY(page_add(p, ", with the adapter "));
+            TRY(page_text(p, read_str(m, "adapter_sha256")));
+        }
         TRY(page_add(p, "</code></p>\n"));
     }
     return 0;

@@ -61,23 +61,48 @@ static const char *sha_of_model(const json_t *evidence)
     return s ? s : read_str(evidence, "results.config.model_sha");
 }
 
-/* Its place in the list, which it is added to where it is new: the same bytes are the same model, wherever they lay. */
+static const char *path_of_adapter(const json_t *evidence)
+{
+    const char *s = read_str(evidence, "adapter");
+    return s ? s : read_str(evidence, "results.lathe.adapter");
+}
+
+static const char *sha_of_adapter(const json_t *evidence)
+{
+    const char *s = read_str(evidence, "adapter_sha256");
+    return s ? s : read_str(evidence, "results.config.peft_sha");
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : !a && !b; }
+
+static void put_name(struct doc *d, json_t *m, const char *path, const char *sha, const json_t *evidence)
+{
+    const char *adapter = path_of_adapter(evidence) ? short_name(path_of_adapter(evidence)) : sha_of_adapter(evidence), *name = path ? short_name(path) : sha;
+    char *both = adapter ? mem_printf("%s with %s", name, adapter) : NULL;
+    d->failed = d->failed || (adapter && !both);
+    doc_str(d, m, "name", both ? both : name);
+    mem_free(both);
+}
+
+/* Its place in the list, which it is added to where it is new: the same bytes are the same model, wherever they lay; with an adapter it is another one. */
 static json_t *model_index(struct doc *d, json_t *models, const json_t *evidence)
 {
-    const char *path = path_of_model(evidence), *sha = sha_of_model(evidence);
+    const char *path = path_of_model(evidence), *sha = sha_of_model(evidence), *adapter = sha_of_adapter(evidence);
     size_t i;
     json_t *m;
     if (!path && !sha)
         return json_null();
     json_array_foreach(models, i, m) {
         const char *other = read_str(m, "sha256"), *other_path = read_str(m, "model");
-        if (sha && other ? !strcmp(sha, other) : !sha && !other && other_path && !strcmp(path, other_path))
+        if (same_text(adapter, read_str(m, "adapter_sha256")) && (sha && other ? !strcmp(sha, other) : !sha && !other && other_path && !strcmp(path, other_path)))
             return json_integer((json_int_t)i);
     }
     m = doc_add(d, models, doc_object(d));
-    doc_str(d, m, "name", path ? short_name(path) : sha);
+    put_name(d, m, path, sha, evidence);
     doc_str(d, m, "model", path);
     doc_str(d, m, "sha256", sha);
+    doc_str(d, m, "adapter", path_of_adapter(evidence));
+    doc_str(d, m, "adapter_sha256", adapter);
     return json_integer((json_int_t)json_array_size(models) - 1);
 }
 

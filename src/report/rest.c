@@ -81,7 +81,7 @@ int page_texts(const struct page *p, const json_t *list)
 
 static bool in_head(const char *key)
 {
-    static const char *const head[] = { "kind", "lathe", "model", "model_sha256", "date", "seed", "figures" };
+    static const char *const head[] = { "kind", "lathe", "model", "model_sha256", "adapter", "adapter_sha256", "date", "seed", "figures" };
     for (size_t i = 0; i < sizeof head / sizeof *head; i++)
         if (!strcmp(head[i], key))
             return true;

@@ -6,8 +6,12 @@
 
 const char *evidence_model(const json_t *tree)
 {
-    const char *sha = tree_text_at(tree, "model_sha256");
-    return *sha ? sha : tree_text_at(json_object_get(tree, "config"), "model_sha");
+    const json_t *config = json_object_get(tree, "config");
+    const char *const digest[] = { tree_text_at(tree, "adapter_sha256"), tree_text_at(config, "peft_sha"), tree_text_at(tree, "model_sha256"), tree_text_at(config, "model_sha") };
+    size_t i = 0;
+    while (i < 3 && !*digest[i])
+        i++;
+    return digest[i];
 }
 
 bool evidence_is_of(const json_t *facts, const char *sha256)

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* The digest of the model that it is of; "": it does not say. */
+/* The digest of the model that it is of; of one with an adapter, the adapter's, as it is not the base's; "": it does not say. */
 const char *evidence_model(const json_t *tree);
 /* Does a version with these facts go by that digest: as facts' "sha256", or among its "digests"? */
 bool evidence_is_of(const json_t *facts, const char *sha256);

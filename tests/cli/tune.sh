@@ -39,3 +39,29 @@ say lathe train bad.yaml --out bad --quiet
 for i in 1 2 3 4 5 6 7 8; do echo "{\"prompt\": \"the quick \", \"chosen\": \"brown fox $i\", \"rejected\": \"green turtle $i\"}"; done > pairs.jsonl
 sed 's/text.txt/pairs.jsonl/; s/train: {steps: 20/train: {objective: dpo, steps: 6/; s/valid_share: 0.1/valid_share: 0.25/' lora.yaml > dpo.yaml
 lathe train dpo.yaml --out preferring --quiet --threads 1 && grep -c '"rewards/margins"' preferring/metrics.jsonl
+echo '--- a model with adapters is another one in what is found of it'
+for i in 1 2 3 4; do echo '{"q": "the quick ", "c": ["brown fox", "green turtle"], "y": 0}'; done > items.jsonl
+cat > two.yaml <<'Y2'
+task: two
+dataset_path: json
+dataset_kwargs: {data_files: {test: items.jsonl}}
+test_split: test
+doc_to_text: "{{q}}"
+output_type: multiple_choice
+doc_to_choice: c
+doc_to_target: y
+metric_list: [{metric: acc}]
+metadata: {version: 1.0}
+Y2
+mkdir found
+lathe eval base --tasks two.yaml --out alone --quiet > table && cp alone/results_*.json found
+lathe eval base --adapter adapters --tasks two.yaml --due --list --out found --quiet | tail -n 1
+lathe eval base --adapter adapters --tasks two.yaml --due --out found --quiet > table
+for a in "" "--adapter adapters"; do lathe eval base $a --tasks two.yaml --due --list --out found --quiet | tail -n 1; done
+lathe report found --quiet
+python3 - <<'P'
+import json
+r = json.load(open("found/report.json"))
+print(*[(m["name"], m.get("adapter")) for m in r["models"]], sorted((f["kind"], r["models"][f["model"]]["name"]) for f in r["figures"] if f["kind"] == "tasks"))
+print(*[f["evidence"]["results"]["config"]["model_args"] for f in r["files"] if f["kind"] == "tasks"], sep="\n")
+P

@@ -11,7 +11,7 @@ static int ask(void *ctx)
     json_t *evidence = json_pack("[{s:s, s:{s:{s:s}, s:{s:s}, s:{s:{s:{s:i}}}}}]", "kind", "tasks", "results", "config", "model_sha", "m", "versions", "one", "1.0", "lathe", "tasks", "one", "items", 8);
     json_t *ran = NULL, *leaks = NULL, *about = NULL;
     (void)ctx;
-    int rc = report && evidence ? due_ran(&ran, evidence, "m", &err) : ERR(&err, NOMEM, "no memory");
+    int rc = report && evidence ? due_ran(&ran, evidence, "m", "", &err) : ERR(&err, NOMEM, "no memory");
     rc = rc ? rc : due_about(&about, "one", task_config(task), &err);
     rc = rc ? rc : due_leaks(&leaks, report, task, &err);
     json_decref(report), json_decref(evidence), json_decref(ran), json_decref(leaks), json_decref(about);

@@ -88,7 +88,7 @@ static json_t *ran(const char *model, const char *version, const char *sha256, i
              "[{\"kind\": \"bias\"}, {\"kind\": \"tasks\", \"results\": {\"date\": 1764201600.0, \"config\": {\"model_sha\": \"%s\"}, \"versions\": {\"one\": \"%s\"}, \"lathe\": {\"tasks\": {\"one\": {\"items\": %d, "
              "\"not_answered\": %d, \"data_sha256\": \"%s\"}}}}}]", model, version, items, left, sha256);
     json_t *evidence = json(text);
-    OK(due_ran(&out, evidence, MODEL, &err));
+    OK(due_ran(&out, evidence, MODEL, "", &err));
     json_decref(evidence);
     return out;
 }
@@ -131,9 +131,27 @@ static void a_complete_run_outlives_one_that_was_stopped(void **state)
     for (int i = 0; i < 2; i++)
         assert_int_equal(json_array_append_new(evidence, json_pack("{s:s, s:{s:f, s:{s:s}, s:{s:s}, s:{s:{s:{s:i, s:i, s:s}}}}}", "kind", "tasks", "results", "date", 1764201600.0 + i, "config", "model_sha",
                                                                    MODEL, "versions", "one", "1.0", "lathe", "tasks", "one", "items", 8, "not_answered", 4 * i, "data_sha256", task_data_sha256(t))), 0);
-    OK(due_ran(&out, evidence, MODEL, &err));
+    OK(due_ran(&out, evidence, MODEL, "", &err));
     assert_false(due_is(out, t, why));
     json_decref(evidence), json_decref(out);
+    task_free(t);
+}
+
+static void a_model_with_an_adapter_is_another_one(void **state)
+{
+    (void)state;
+    struct task *t = one(0);
+    char why[DUE_WHY];
+    json_t *evidence = json_pack("[{s:s, s:{s:f, s:{s:s, s:s}, s:{s:s}, s:{s:{s:{s:i, s:i, s:s}}}}}]", "kind", "tasks", "results", "date", 1764201600.0, "config", "model_sha", MODEL, "peft_sha", "ad",
+                                 "versions", "one", "1.0", "lathe", "tasks", "one", "items", 8, "not_answered", 0, "data_sha256", task_data_sha256(t)), *out;
+    static const struct { const char *adapter; bool due; } cases[] = { { "", true }, { "ad", false }, { "other", true } };
+    assert_non_null(evidence);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        OK(due_ran(&out, evidence, MODEL, cases[i].adapter, &err));
+        assert_true(due_is(out, t, why) == cases[i].due);
+        json_decref(out);
+    }
+    json_decref(evidence);
     task_free(t);
 }
 
@@ -148,7 +166,7 @@ static void what_files_say_never_harms(void **state)
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         json_t *e = json(odd[i]), *out;
         char why[DUE_WHY];
-        OK(due_ran(&out, e, MODEL, &err));
+        OK(due_ran(&out, e, MODEL, "", &err));
         assert_true(due_is(out, t, why));
         json_t *s = json_string(why);
         assert_non_null(s);                          /* UTF-8 */
@@ -228,6 +246,7 @@ int main(void)
         cmocka_unit_test(what_is_built_in_says_it_right),
         cmocka_unit_test(a_task_is_due_until_it_was_run_as_it_is),
         cmocka_unit_test(a_complete_run_outlives_one_that_was_stopped),
+        cmocka_unit_test(a_model_with_an_adapter_is_another_one),
         cmocka_unit_test(what_files_say_never_harms),
         cmocka_unit_test(leaks_are_those_of_the_tasks_own_file),
         cmocka_unit_test(a_group_that_loses_a_task_has_no_score),

@@ -56,6 +56,16 @@ static void page_of(const json_t *r, struct buf *b)
         fail_msg("not a page of ours from here on: %.120s", bad);
 }
 
+static void card_of(const struct card_of_model *c, struct buf *b, json_t **front)
+{
+    buf_init(b);
+    OK(report_card(c, b, &err));
+    assert_int_equal(strncmp(b->data, "---\n", 4), 0);
+    const char *end = strstr(b->data, "\n---\n");
+    assert_non_null(end);
+    OK(tree_parse_yaml(front, b->data + 4, (size_t)(end - b->data) - 3, "README.md", &err));
+}
+
 static void near(double found, double expected)
 {
     if (!(fabs(found - expected) <= 1e-12))
@@ -100,6 +110,37 @@ static void figures_of_other_shots_or_models_stay(void **state)
     json_t *r = report_from(strcat(all, "]"));
     assert_int_equal(json_array_size(json_object_get(r, "figures")), 3);
     assert_true(json_is_true(json_object_get(json_array_get(json_object_get(r, "files"), 0), "replaced")));
+    json_decref(r);
+}
+
+/* The same base: alone, with adapters, and with them as lm-evaluation-harness's layout says it. */
+static void a_base_with_adapters_is_a_model_of_its_own(void **state)
+{
+    (void)state;
+    static const char files[] =
+        "[{\"file\": \"a\", \"evidence\": {\"kind\": \"injections\", \"model\": \"m/base\", \"model_sha256\": \"00\", \"date\": 1, \"figures\": [{\"name\": \"rate\", \"value\": 0.25, \"n\": 4}]}},"
+        " {\"file\": \"b\", \"evidence\": {\"kind\": \"injections\", \"model\": \"m/base\", \"model_sha256\": \"00\", \"adapter\": \"m/mine\", \"adapter_sha256\": \"aa\", \"date\": 2, "
+        "\"figures\": [{\"name\": \"rate\", \"value\": 0.75, \"n\": 4}]}},"
+        " {\"file\": \"c\", \"evidence\": {\"kind\": \"tasks\", \"date\": 3, \"results\": {\"model_name\": \"m/base\", \"config\": {\"model_sha\": \"00\", \"peft_sha\": \"aa\"}, \"results\": {\"t\": {\"acc,none\": 0.5}}}}},"
+        " {\"file\": \"d\", \"evidence\": {\"kind\": \"tasks\", \"date\": 4, \"results\": {\"model_name\": \"m/base\", \"config\": {\"model_sha\": \"00\"}, \"results\": {\"t\": {\"acc,none\": 0.25}}}}}]";
+    static const int of[] = { 0, 1, 1, 0 };
+    json_t *r = report_from(files), *file, *front;
+    size_t i;
+    struct buf b;
+    assert_int_equal(json_array_size(json_object_get(r, "models")), 2);
+    assert_int_equal(json_array_size(json_object_get(r, "figures")), 4);
+    json_array_foreach(json_object_get(r, "files"), i, file)
+        assert_int_equal(json_integer_value(json_object_get(file, "model")), of[i]);
+    assert_string_equal(read_str(json_array_get(json_object_get(r, "models"), 1), "name"), "base with mine");
+    page_of(r, &b);
+    assert_non_null(strstr(b.data, "with the adapter aa"));
+    buf_release(&b);
+    for (int k = 0; k < 2; k++) {
+        card_of(&(struct card_of_model){ r, k, NULL, NULL, NULL }, &b, &front);
+        assert_true(!!strstr(b.data, "with the adapter m/mine, SHA-256 aa") == k);
+        assert_true(!!strstr(b.data, "0.7500") == k && !!strstr(b.data, "0.2500") == !k);
+        json_decref(front), buf_release(&b);
+    }
     json_decref(r);
 }
 
@@ -192,16 +233,6 @@ static void many_figures_and_long_texts_make_a_page_of_bounded_size(void **state
 }
 
 /* ---- the model card ---- */
-
-static void card_of(const struct card_of_model *c, struct buf *b, json_t **front)
-{
-    buf_init(b);
-    OK(report_card(c, b, &err));
-    assert_int_equal(strncmp(b->data, "---\n", 4), 0);
-    const char *end = strstr(b->data, "\n---\n");
-    assert_non_null(end);
-    OK(tree_parse_yaml(front, b->data + 4, (size_t)(end - b->data) - 3, "README.md", &err));
-}
 
 static void the_card_has_what_was_measured_and_names_what_is_open(void **state)
 {
@@ -416,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_figure_of_a_model_counts),
         cmocka_unit_test(figures_of_other_shots_or_models_stay),
+        cmocka_unit_test(a_base_with_adapters_is_a_model_of_its_own),
         cmocka_unit_test(the_harness_own_results_have_intervals_of_their_standard_errors),
         cmocka_unit_test(what_has_no_form_of_ours_is_passed_over_and_said),
         cmocka_unit_test(the_page_has_every_part_and_no_markup_from_outside),

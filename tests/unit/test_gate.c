@@ -107,6 +107,8 @@ static void the_newest_evidence_of_this_model_counts(void **state)
     assert_string_equal(judged("evaluation: {size: {min: 1}}"), "no null the evidence is of another model");
     attach("{\"kind\": \"speed\", \"model_sha256\": \"02\", \"figures\": [{\"name\": \"width\", \"of\": null, \"value\": 3}]}");
     assert_string_equal(judged("evaluation: {width: {min: 3}}"), "ok 3.0");
+    attach("{\"kind\": \"speed\", \"model_sha256\": \"02\", \"adapter_sha256\": \"0a\", \"figures\": [{\"name\": \"depth\", \"of\": null, \"value\": 3}]}");
+    assert_string_equal(judged("evaluation: {depth: {min: 3}}"), "no null the evidence is of another model");        /* with an adapter */
     char sha[SHA256_HEX], text[300];
     OK(sha256_of("one", 3, sha, &err));                     /* the weights' own */
     snprintf(text, sizeof text, "{\"kind\": \"speed\", \"model_sha256\": \"%s\", \"figures\": [{\"name\": \"size\", \"of\": null, \"value\": 1}]}", sha);

@@ -68,6 +68,10 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
     put_in_dir("calibration.json", "{\"config\": {\"model_sha\": \"abc\"}, \"results\": {}}");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
+    put_in_dir("calibration.json", "{\"model_sha256\": \"" MODEL "\", \"adapter_sha256\": \"ad\", \"figures\": []}");        /* of the two together */
+    assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
+    put_in_dir("calibration.json", "{\"config\": {\"model_sha\": \"" MODEL "\", \"peft_sha\": \"ad\"}, \"results\": {}}");
+    assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
     put_in_dir("calibration.json", "[1");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_FORMAT);
     buf_release(&out);
