@@ -10,8 +10,9 @@
 
 #define CALLS_MAX 256
 #define NAME_MAX_BYTES 128
+#define HEAD_MAX_BYTES 256        /* of a message of a channel */
 
-enum state { START, THOUGHT, BEHIND_THOUGHT, CONTENT_BEGINS, CONTENT, PLAIN, NAME, ARGUMENTS, CALL_END, BEHIND_CALL };
+enum state { START, THOUGHT, BEHIND_THOUGHT, CONTENT_BEGINS, CONTENT, PLAIN, NAME, ARGUMENTS, CALL_END, BEHIND_CALL, CHANNEL_BEGINS, CHANNEL_HEAD, CHANNEL_THOUGHT, CHANNEL_CONTENT };
 
 struct called { char *name; struct buf arguments; bool whole; };
 struct reply {
@@ -19,6 +20,7 @@ struct reply {
     enum state state;
     struct buf held, raw;                /* raw: of the call under way, from what announced it */
     bool told;                           /* something of the thoughts, or of the content */
+    bool has_thought, has_content;       /* of channels: an earlier message */
     int depth; bool in_string, escaped;  /* of arguments */
     struct called *call; int n_call, cap_call;       /* the last may not be whole */
     struct buf thought, content;         /* where they are kept */
@@ -30,7 +32,7 @@ int reply_new(struct reply **out, const struct reply_form *f, struct err *err)
     if (!r)
         return ERR(err, NOMEM, "no memory for a reply");
     r->form = *f;
-    r->state = f->thinking == REPLY_THINKS ? THOUGHT : f->thinking == REPLY_MAY_THINK ? START : CONTENT_BEGINS;
+    r->state = f->thinking == REPLY_CHANNELS ? CHANNEL_BEGINS : f->thinking == REPLY_THINKS ? THOUGHT : f->thinking == REPLY_MAY_THINK ? START : CONTENT_BEGINS;
     buf_init(&r->held), buf_init(&r->raw), buf_init(&r->thought), buf_init(&r->content);
     return 0;
 }
@@ -340,6 +342,59 @@ static int behind_call(struct reply *r, bool last)
     return 1;
 }
 
+/* ---- channels ---- */
+
+/* A message's head; anything else, also where a message ended, is content. */
+static int channel_begins(struct reply *r, bool last)
+{
+    static const char *const heads[] = { "<|channel|>", "<|start|>", " to=" };
+    int is = -1;
+    for (size_t i = 0; i < sizeof heads / sizeof *heads && is <= 0; i++) {
+        const int it = stands(r, 0, heads[i]);
+        is = it > is ? it : is;
+    }
+    if (!is && !last)
+        return 0;
+    if (is == 0 && !r->has_thought && !r->has_content)
+        is = -1;                                 /* all that there is */
+    r->state = is < 0 ? PLAIN : CHANNEL_HEAD;
+    return 1;
+}
+
+/* [<|start|>assistant][ to=RECIPIENT]<|channel|>NAME[ ...]<|message|>; nothing is told of one that is cut. */
+static int channel_head(struct reply *r, const struct reply_sink *s)
+{
+    static const char message[] = "<|message|>", channel[] = "<|channel|>";
+    const char *const end = memmem(r->held.data, r->held.len, message, sizeof message - 1);
+    if (!end) {
+        r->state = r->held.len > HEAD_MAX_BYTES ? PLAIN : CHANNEL_HEAD;
+        return r->state == PLAIN;
+    }
+    const size_t n = (size_t)(end - r->held.data);
+    const char *const name = memmem(r->held.data, n, channel, sizeof channel - 1);
+    const bool thinks = name && (size_t)(end - name) >= sizeof channel - 1 + 8 && !memcmp(name + sizeof channel - 1, "analysis", 8);
+    bool *const has = thinks ? &r->has_thought : &r->has_content;
+    if (*has)
+        TRY(thinks ? s ? s->thought(s->ctx, "\n\n", 2) : buf_add(&r->thought, "\n\n", 2, NULL) : tell_content(r, "\n\n", 2, s));
+    *has = true;
+    take(r, n + sizeof message - 1);
+    r->state = thinks ? CHANNEL_THOUGHT : CHANNEL_CONTENT;
+    return 1;
+}
+
+static int channel_text(struct reply *r, const struct reply_sink *s, bool last)
+{
+    bool found;
+    const size_t n = sure(r, "<|end|>", &found), out = last && !found ? r->held.len : n;
+    TRY(r->state == CHANNEL_THOUGHT ? tell_thought(r, out, s) : tell_content(r, r->held.data, out, s));
+    take(r, out);
+    if (!found)
+        return 0;
+    take(r, blanks(r, 0) + strlen("<|end|>"));
+    r->state = CHANNEL_BEGINS;
+    return 1;
+}
+
 static int step(struct reply *r, const struct reply_sink *s, bool last)
 {
     size_t n;
@@ -358,6 +413,9 @@ static int step(struct reply *r, const struct reply_sink *s, bool last)
     case ARGUMENTS: return arguments(r, s);
     case CALL_END: return call_end(r, s);
     case BEHIND_CALL: return behind_call(r, last);
+    case CHANNEL_BEGINS: return channel_begins(r, last);
+    case CHANNEL_HEAD: return channel_head(r, s);
+    case CHANNEL_THOUGHT: case CHANNEL_CONTENT: return channel_text(r, s, last);
     default:
         n = r->held.len;
         TRY(tell_content(r, r->held.data, n, s));
@@ -390,7 +448,7 @@ int reply_end(struct reply *r, const struct reply_sink *s)
 
 bool reply_is_cut(const struct reply *r) { return r->state == ARGUMENTS; }
 
-bool reply_is_thinking(const struct reply *r) { return r->state == THOUGHT; }
+bool reply_is_thinking(const struct reply *r) { return r->state == THOUGHT || r->state == CHANNEL_THOUGHT; }
 int reply_n_call(const struct reply *r) { return r->n_call - (r->n_call && !r->call[r->n_call - 1].whole); }
 const struct buf *reply_thought(const struct reply *r) { return &r->thought; }
 const struct buf *reply_content(const struct reply *r) { return &r->content; }

@@ -2,6 +2,8 @@
  *
  *   thoughts    <think> ... </think> in front of all else.  The prompt may have opened them.
  *   content     any text
+ *   channels    instead of both (gpt-oss): messages, <|channel|>NAME<|message|>TEXT<|end|><|start|>assistant<|channel|>..., of which those of
+ *               the channel `analysis` are thoughts and the others content, with an empty line between two of a kind; no calls
  *   calls       behind it, as the model's template writes them (model/chat.h finds that out):
  *     TAGGED    <tool_call>{"name": ..., "arguments": {...}}</tool_call>, one after the other: Hermes, Qwen, and whoever is told so
  *     LIST      [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...]: Mistral
@@ -18,7 +20,7 @@
 #include "infer/grammar.h"
 #include "model/chat.h"
 
-enum reply_thinking { REPLY_NO_THOUGHTS, REPLY_MAY_THINK, REPLY_THINKS };      /* THINKS: it begins in the middle of them */
+enum reply_thinking { REPLY_NO_THOUGHTS, REPLY_MAY_THINK, REPLY_THINKS, REPLY_CHANNELS };      /* THINKS: it begins in the middle of them */
 /* calls NONE: there are none; arguments: their name.  json: content is JSON and never stands beside calls, so that what announces a call announces none in a text of it. */
 struct reply_form { enum reply_thinking thinking; enum chat_form calls; const char *arguments; bool json; };
 

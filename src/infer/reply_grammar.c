@@ -234,11 +234,26 @@ static struct frag with_thoughts(struct build *b, const struct reply_wish *w, st
     return (struct frag){ in, out };
 }
 
+/* gpt-oss's: any number of messages of thoughts, then the one that is the rest. */
+static struct frag with_channels(struct build *b, struct frag rest)
+{
+    const struct frag think = text_bytes(b, "<|channel|>analysis<|message|>"), next = text_bytes(b, "<|start|>assistant"), final = text_bytes(b, "<|channel|>final<|message|>");
+    const int32_t in = build_place(b);
+    if (b->rc < 0)
+        return none;
+    build_way(b, think.out, until(b, "<|end|>", next.in, -1));
+    build_way(b, next.out, in);
+    build_way(b, in, think.in);
+    build_way(b, in, final.in);
+    build_way(b, final.out, rest.in);
+    return (struct frag){ in, rest.out };
+}
+
 int reply_grammar(struct grammar **out, const struct reply_wish *w, struct err *err)
 {
     struct build b = { 0 };
     text_begin(&b);
-    const struct frag rest = w->n_tool ? content_and_calls(&b, w) : build_schema(&b, w->schema, w->where), f = with_thoughts(&b, w, rest);
+    const struct frag rest = w->n_tool ? content_and_calls(&b, w) : build_schema(&b, w->schema, w->where), f = w->form.thinking == REPLY_CHANNELS ? with_channels(&b, rest) : with_thoughts(&b, w, rest);
     const int root = b.rc < 0 ? -1 : build_rule(&b, "(reply)", 7);
     if (b.rc >= 0)
         build_define(&b, root, f);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/pool.h"
+#include "infer/reply.h"
 
 int talk_init(struct talk *t, const struct spec_opts *o, const struct chat *chat, const char *folder, struct err *err)
 {
@@ -76,7 +77,8 @@ static int feed_prompt(struct talk *t, const struct tok_ids *ids, struct talk_an
     return 0;
 }
 
-struct output { struct buf *all; size_t shown; talk_emit *emit; void *ctx; };
+/* all: what is shown.  With channels (reply.h) that is the thoughts, between <think> and </think> as other models write them, and what is said. */
+struct output { struct buf *all; size_t shown; talk_emit *emit; void *ctx; struct reply *reply; struct buf piece, said; bool thinks; };
 
 static void show(struct output *o)
 {
@@ -85,10 +87,50 @@ static void show(struct output *o)
     o->shown = o->all->len;
 }
 
+static int on_thought(void *ctx, const char *text, size_t n)
+{
+    struct output *o = ctx;
+    if (!o->thinks)
+        TRY(buf_add_str(o->all, o->all->len ? "\n\n<think>\n" : "<think>\n", NULL));
+    o->thinks = true;
+    return buf_add(o->all, text, n, NULL);
+}
+
+static int on_said(void *ctx, const char *text, size_t n)
+{
+    struct output *o = ctx;
+    if (o->thinks)
+        TRY(buf_add_str(o->all, "\n</think>\n\n", NULL));
+    o->thinks = false;
+    TRY(buf_add(&o->said, text, n, NULL));
+    return buf_add(o->all, text, n, NULL);
+}
+
+/* What the piece is of an answer in channels; NULL: it has ended. */
+static int read_channels(struct output *o, const struct buf *piece, struct err *err)
+{
+    const struct reply_sink sink = { .ctx = o, .thought = on_thought, .content = on_said };
+    const int rc = piece ? reply_add(o->reply, piece->data, piece->len, &sink) : reply_end(o->reply, &sink);
+    return rc < 0 ? ERR(err, NOMEM, "no memory for an answer") : 0;
+}
+
+static int put(struct output *o, struct tok_stream *s, const int32_t *id, struct err *err)
+{
+    struct buf *to = o->reply ? &o->piece : o->all;
+    buf_clear(&o->piece);
+    TRY(id ? tok_stream_add(s, *id, to, err) : tok_stream_end(s, to, err));
+    if (o->reply) {
+        TRY(read_channels(o, &o->piece, err));
+        TRY(id ? 0 : read_channels(o, NULL, err));
+    }
+    show(o);
+    return 0;
+}
+
 static int generate(struct talk *t, struct output *o, struct talk_answer *a, struct err *err)
 {
     struct tok_stream stream;
-    tok_stream_begin(&stream, engine_tok(t->e), TOK_SKIP_SPECIALS);
+    tok_stream_begin(&stream, engine_tok(t->e), o->reply ? 0 : TOK_SKIP_SPECIALS);
     for (;;) {
         int32_t id;
         if (stopped(t)) {
@@ -101,8 +143,7 @@ static int generate(struct talk *t, struct output *o, struct talk_answer *a, str
             a->end = TALK_STOP;
             break;
         }
-        TRY(tok_stream_add(&stream, id, o->all, err));
-        show(o);
+        TRY(put(o, &stream, &id, err));
         if (t->max_tokens && a->n_token >= t->max_tokens) {
             a->end = TALK_LENGTH;
             break;
@@ -112,15 +153,13 @@ static int generate(struct talk *t, struct output *o, struct talk_answer *a, str
             break;
         }
     }
-    TRY(tok_stream_end(&stream, o->all, err));
-    show(o);
-    return 0;
+    return put(o, &stream, NULL, err);
 }
 
 /* What the model left incomplete is no UTF-8 and cannot be a message. */
-static int add_answer(struct talk *t, const struct talk_answer *a, struct err *err)
+static int add_answer(struct talk *t, const struct output *o, const struct talk_answer *a, struct err *err)
 {
-    const struct buf *text = &a->text;
+    const struct buf *text = o->reply ? &o->said : &a->text;
     const size_t n = text->len - tok_utf8_tail(text->data, text->len);
     if (!n && a->end == TALK_STOPPED)
         return 0;
@@ -141,7 +180,7 @@ static int answer(struct talk *t, const struct tok_ids *ids, struct output *o, s
         TRY(generate(t, o, a, err));
         a->token_s = clock_wall() - start;
     }
-    return add_answer(t, a, err);
+    return add_answer(t, o, a, err);
 }
 
 int talk_answer(struct talk *t, talk_emit *emit, void *ctx, struct talk_answer *a, struct err *err)
@@ -150,13 +189,19 @@ int talk_answer(struct talk *t, talk_emit *emit, void *ctx, struct talk_answer *
     *a = (struct talk_answer){ .end = TALK_STOP };
     buf_init(&a->text);
     struct output o = { .all = &a->text, .emit = emit, .ctx = ctx };
+    buf_init(&o.piece), buf_init(&o.said);
     int rc = encode(t, &ids, err);
+    const struct chat_wants *wants = chat_wants_for(t->chat, &(struct chat_request){ .tools = t->tools });
+    if (!rc && wants && wants->channels)
+        rc = reply_new(&o.reply, &(struct reply_form){ .thinking = REPLY_CHANNELS }, err);
     if (!rc && !ids.n)
         rc = ERR(err, FORMAT, "the chat template makes nothing of the messages");
     if (!rc && ids.n > (size_t)engine_ctx(t->e))
         rc = ERR(err, RANGE, "the conversation has %zu tokens, and there is room for %d", ids.n, engine_ctx(t->e));
     if (!rc)
         rc = answer(t, &ids, &o, a, err);
+    reply_free(o.reply);
+    buf_release(&o.piece), buf_release(&o.said);
     tok_ids_release(&ids);
     return rc;
 }

@@ -33,7 +33,7 @@ int talk_add(struct talk *t, const char *role, const char *text, size_t n, struc
 enum talk_end { TALK_STOP, TALK_LENGTH, TALK_FULL, TALK_STOPPED };      /* the model ended it, max_tokens, no position left, *stop */
 const char *talk_end_name(enum talk_end end);                          /* "stop", "length", "context full", "stopped" */
 struct talk_answer {
-    struct buf text;                 /* without special tokens; valid UTF-8 but for what a model left incomplete */
+    struct buf text;                 /* without special tokens, thoughts of channels (reply.h) between <think> and </think>; valid UTF-8 but for what a model left incomplete */
     enum talk_end end;
     int n_prompt, n_kept, n_token;   /* tokens of the prompt, of these in the cache already, of the answer */
     double prompt_s, token_s;

@@ -604,11 +604,15 @@ static int add_template(struct chat *c, const struct chat_source *s, struct err 
     snprintf(name, sizeof name, "chat template%s%.60s", strcmp(s->name, "default") ? " " : "", strcmp(s->name, "default") ? s->name : "");
     TRY(jinja_parse(&t->jinja, s->text, s->n, name, err));
     buf_init(&t->opening);
-    t->wants.thinks = memmem(s->text, s->n, "<think>", 7) && memmem(s->text, s->n, "</think>", 8);
+    t->wants.channels = memmem(s->text, s->n, "<|channel|>", 11) && memmem(s->text, s->n, "<|message|>", 11);
+    t->wants.thinks = t->wants.channels || (memmem(s->text, s->n, "<think>", 7) && memmem(s->text, s->n, "</think>", 8));
     c->n++;
     if (!(t->name = mem_strdup(s->name)))
         return ERR(err, NOMEM, "no memory for a chat template");
-    return probe(c, t, err);
+    const int rc = probe(c, t, err);
+    if (t->wants.channels && t->wants.form == CHAT_FORM_NONE)
+        t->wants.form = CHAT_FORM_OTHER;         /* it cannot be told of calls in words: there is no room for them beside channels */
+    return rc;
 }
 
 int chat_new(struct chat **out, const struct chat_source *src, int n, const json_t *tokens, struct err *err)

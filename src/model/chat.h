@@ -63,7 +63,8 @@ struct chat_wants {
     bool short_ids;           /* ids of calls are 9 letters and digits */
     enum chat_form form;
     bool parameters;          /* arguments are called so in a call */
-    bool thinks;              /* answers may have <think>...</think> in front */
+    bool thinks;              /* answers may have <think>...</think> in front, or */
+    bool channels;            /* are messages of several channels (gpt-oss): <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>... */
 };
 /* By the name of a template (NULL: what chat_render chooses without tools); NULL when there is none. */
 const struct chat_wants *chat_wants(const struct chat *c, const char *name);

@@ -672,6 +672,14 @@ static const char *const end_names[] = {
 #define N_END_NAMES (int)(sizeof end_names / sizeof *end_names)
 #define N_TEXT_ENDS 4                                     /* the first ones end a text, the others a turn or a message */
 
+/* Where a text ends by <|return|> or <|call|> (gpt-oss), <|end|> is the end of a message of the answer, and more follow: llama.cpp's rule. */
+static void keep_messages(struct tok *t)
+{
+    const int end = tok_special(t, "<|end|>");
+    if (end >= 0 && tok_special(t, "<|return|>") >= 0 && tok_special(t, "<|call|>") >= 0)
+        t->entry[end].eog = false;
+}
+
 static void find_ends(struct tok *t)
 {
     for (int id = 0; id < t->n_entry; id++) {
@@ -681,6 +689,7 @@ static void find_ends(struct tok *t)
     }
     if (is_used(t, t->eos))
         t->entry[t->eos].eog = true;
+    keep_messages(t);
     t->eot = t->eos;
     for (int i = 0; i < N_TEXT_ENDS && t->eot < 0; i++)
         t->eot = tok_special(t, end_names[i]);

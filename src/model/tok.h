@@ -58,7 +58,7 @@ int tok_special(const struct tok *t, const char *text);               /* id of a
 bool tok_is_special(const struct tok *t, int id);
 int tok_bos(const struct tok *t);                     /* the token before every text, or -1 */
 int tok_eot(const struct tok *t);                     /* the token that ends a text (<|endoftext|>), or -1 */
-bool tok_is_eog(const struct tok *t, int id);         /* generation stops here: end of text, of turn, of message */
+bool tok_is_eog(const struct tok *t, int id);         /* generation stops here: end of text, of turn, of message (but not between those of one answer: gpt-oss) */
 
 /* ---- streaming out: whole UTF-8 characters only ---- */
 /* Text of ids that come one by one.  Bytes that begin a character are held until it is complete or can no longer be one. */

@@ -237,11 +237,10 @@ static int build(struct tok *t, const struct tok_vocab *v, struct err *err)
         TRY(tok_set_ids(&t->before, &t->n_before, &first, 1, err));
     if (v->add_eos && last >= 0)
         TRY(tok_set_ids(&t->after, &t->n_after, &last, 1, err));
-    TRY(tok_finish(t, v->name, err));
     for (int i = 0; i < v->n_eog; i++)
         if (v->eog[i] >= 0 && v->eog[i] < t->n_entry)
             t->entry[v->eog[i]].eog = true;
-    return 0;
+    return tok_finish(t, v->name, err);
 }
 
 int tok_from_vocab(struct tok **out, const struct tok_vocab *v, struct err *err)

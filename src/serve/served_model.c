@@ -204,11 +204,11 @@ static int load(struct served_model *s, const struct served_model_opts *o, struc
 /* Special tokens whose letters say what a reply is made of. */
 static void find_marks(struct served_model *s)
 {
-    static const char *const marks[] = { "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]" };
+    static const char *const marks[] = { "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "<|channel|>", "<|message|>", "<|end|>", "<|start|>" };
     const struct tok *t = engine_tok(s->engine);
     for (int id = 0; id < tok_vocab_size(t) && s->n_mark < VOCAB_MARKS_MAX; id++) {
         size_t n;
-        const char *text = tok_is_special(t, id) ? tok_bytes(t, id, &n) : NULL;
+        const char *text = tok_is_special(t, id) && !ends_at(&s->ends, s->engine, id) ? tok_bytes(t, id, &n) : NULL;
         for (size_t i = 0; text && i < sizeof marks / sizeof *marks; i++)
             if (n == strlen(marks[i]) && !memcmp(text, marks[i], n))
                 s->mark[s->n_mark++] = id;

@@ -195,6 +195,8 @@ static enum reply_thinking thinking_after(const struct served_model *s, const st
         return REPLY_NO_THOUGHTS;
     while (n && (text->data[n - 1] == '\n' || text->data[n - 1] == ' '))
         n--;
+    if (chat_wants_for(s->chat, c)->channels)
+        return n >= 18 && !memcmp(text->data + n - 18, "<|start|>assistant", 18) ? REPLY_CHANNELS : REPLY_NO_THOUGHTS;
     if (n >= 7 && !memcmp(text->data + n - 7, "<think>", 7))
         return REPLY_THINKS;
     return n >= 8 && !memcmp(text->data + n - 8, "</think>", 8) ? REPLY_NO_THOUGHTS : REPLY_MAY_THINK;

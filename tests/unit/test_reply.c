@@ -32,7 +32,7 @@ static void the_forms_of_templates_are_found(void **state)
         { "microsoft-Phi-3.5-mini-instruct", CHAT_FORM_NONE, false, false }, { "HuggingFaceTB-SmolLM3-3B", CHAT_FORM_NONE, false, true },
         { "Qwen3-Coder", CHAT_FORM_OTHER, false, false },                    { "GLM-4.6", CHAT_FORM_OTHER, false, true },
         { "mistralai-Ministral-3-14B-Reasoning-2512", CHAT_FORM_NAMED, false, false }, { "unsloth-mistral-Devstral-Small-2507", CHAT_FORM_NAMED, false, false },
-        { "openai-gpt-oss-120b", CHAT_FORM_OTHER, false, false },            { "Mistral-Small-3.2-24B-Instruct-2506", CHAT_FORM_OTHER, false, false },
+        { "openai-gpt-oss-120b", CHAT_FORM_OTHER, false, true },             { "Mistral-Small-3.2-24B-Instruct-2506", CHAT_FORM_OTHER, false, false },
         { "fireworks-ai-llama-3-firefunction-v2", CHAT_FORM_OTHER, false, false }, { "ibm-granite-granite-3.3-2B-Instruct", CHAT_FORM_OTHER, false, true },
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -49,6 +49,7 @@ static void the_forms_of_templates_are_found(void **state)
         const struct chat_wants *w = chat_wants(c, NULL);
         if (w->form != want[i].form || w->parameters != want[i].parameters || w->thinks != want[i].thinks)
             fail_msg("%s: form %d, parameters %d, thinks %d", want[i].name, w->form, w->parameters, w->thinks);
+        assert_int_equal(w->channels, !strcmp(want[i].name, "openai-gpt-oss-120b"));
         chat_free(c);
         buf_release(&text);
     }
@@ -114,7 +115,7 @@ static void replies_are_told_apart(void **state)
     (void)state;
     const struct reply_form plain = { REPLY_MAY_THINK, CHAT_FORM_NONE, "", false }, thinks = { REPLY_THINKS, CHAT_FORM_TAGGED, "arguments", false }, tagged = { REPLY_MAY_THINK, CHAT_FORM_TAGGED, "arguments", false },
                             list = { REPLY_NO_THOUGHTS, CHAT_FORM_LIST, "arguments", false }, bare = { REPLY_NO_THOUGHTS, CHAT_FORM_BARE, "parameters", false },
-                            named = { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, "arguments", false };
+                            named = { REPLY_NO_THOUGHTS, CHAT_FORM_NAMED, "arguments", false }, channels = { REPLY_CHANNELS, CHAT_FORM_NONE, "", false };
     static const struct { int form; const char *text, *told; } cases[] = {
         { 0, "Hello <b>", "|C0:Hello <b>" },
         { 0, "<think>\nI see \n</think>\n\nHello", "|T0:I see|C0:Hello" },
@@ -142,8 +143,18 @@ static void replies_are_told_apart(void **state)
         { 4, "{\"names\": 1}", "|C0:{\"names\": 1}" },
         { 4, "{\"nam", "|C0:{\"nam" },
         { 4, "Say {\"name\": \"f\"}", "|C0:Say {\"name\": \"f\"}" },
+        { 6, "<|channel|>analysis<|message|>We need to greet.<|end|><|start|>assistant<|channel|>final<|message|>Hello <b>!", "|T0:We need to greet.|C0:Hello <b>!" },
+        { 6, "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|><|start|>assistant<|channel|>commentary<|message|>c<|end|>"
+             "<|start|>assistant<|channel|>final <|constrain|>JSON<|message|>{}", "|T0:a\n\nb|C0:c\n\n{}" },
+        { 6, "<|channel|>final<|message|>Hi <|en", "|C0:Hi <|en" },
+        { 6, "<|channel|>analysis<|message|>I am cut", "|T0:I am cut" },
+        { 6, "<|channel|>analysis<|message|>a<|end|><|start|>assist", "|T0:a" },
+        { 6, " to=functions.f<|channel|>commentary json<|message|>{\"x\": 1}", "|C0:{\"x\": 1}" },
+        { 6, "{\"x\": 1}", "|C0:{\"x\": 1}" },
+        { 6, "<|chan", "|C0:<|chan" },
+        { 6, "", "" },
     };
-    const struct reply_form *const forms[] = { &plain, &thinks, &tagged, &list, &bare, &named };
+    const struct reply_form *const forms[] = { &plain, &thinks, &tagged, &list, &bare, &named, &channels };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct told whole, part;
         const struct reply_form *form = forms[cases[i].form];
@@ -283,6 +294,30 @@ static void content_beside_tools_follows_its_schema(void **state)
         follower_free(f);
         grammar_free(g);
     }
+    json_decref(schema);
+}
+
+/* gpt-oss: thoughts are free, and behind them is what the schema says. */
+static void what_is_said_in_a_channel_follows_its_schema(void **state)
+{
+    (void)state;
+    static const struct { const char *text; bool whole; } cases[] = {
+        { "<|channel|>final<|message|>{\"a\":\"b\"}", true }, { "<|channel|>analysis<|message|>so <|e <|end|><|start|>assistant<|channel|>final<|message|>{\"a\":\"b\"}", true },
+        { "<|channel|>analysis<|message|>so", false }, { "<|channel|>final<|message|>so", false }, { "{\"a\":\"b\"}", false },
+    };
+    json_t *schema = parse("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}},\"required\":[\"a\"]}");
+    const struct reply_wish w = { .form = { REPLY_CHANNELS, CHAT_FORM_NONE, "arguments", false }, .schema = schema, .where = "response_format" };
+    struct grammar *g;
+    OK(reply_grammar(&g, &w, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct follower *f;
+        OK(follower_new(&f, g, NULL, &err));
+        const bool whole = follower_add(f, cases[i].text, strlen(cases[i].text), &err) == 0 && follower_may_end(f);
+        if (whole != cases[i].whole)
+            fail_msg("'%s': %s", cases[i].text, whole ? "may end" : "may not end");
+        follower_free(f);
+    }
+    grammar_free(g);
     json_decref(schema);
 }
 
@@ -455,6 +490,7 @@ int main(void)
         cmocka_unit_test(the_forms_of_templates_are_found),     cmocka_unit_test(templates_without_tools_are_told_in_words),
         cmocka_unit_test(replies_are_told_apart),               cmocka_unit_test(a_call_that_is_not_whole_is_told_as_far_as_it_came),
         cmocka_unit_test(grammars_read_what_replies_may_be),    cmocka_unit_test(tools_are_strict_where_they_say_so),
+        cmocka_unit_test(what_is_said_in_a_channel_follows_its_schema),
         cmocka_unit_test(content_beside_tools_follows_its_schema), cmocka_unit_test(all_tools_share_the_limits_of_schemas),
         cmocka_unit_test(random_tokens_make_calls),             cmocka_unit_test(grammars_are_shared_by_what_they_are_made_of),
     };

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "base/tree.h"
 #include "model/tok.h"
+#include "model/tok_files.h"
 
 static struct err err;
 
@@ -444,6 +445,44 @@ static void a_stream_gives_whole_characters(void **state)
     }
 }
 
+/* Special tokens from id 1 on. */
+static struct tok *with_specials(const char *const *special, int n)
+{
+    struct tok *t;
+    struct buf b;
+    buf_init(&b);
+    OK(buf_add_str(&b, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"added_tokens\":[", &err));
+    for (int i = 0; i < n; i++)
+        OK(buf_printf(&b, &err, "%s{\"id\":%d,\"content\":\"%s\",\"special\":true}", i ? "," : "", i + 1, special[i]));
+    OK(buf_add_str(&b, "]}", &err));
+    OK(tok_parse(&t, b.data, b.len, "t", &err));
+    buf_release(&b);
+    return t;
+}
+
+/* gpt-oss: generation_config.json names <|return|>, <|endoftext|> and <|call|>.  Phi has <|end|> behind its answers. */
+static void a_message_of_several_ends_no_answer(void **state)
+{
+    (void)state;
+    static const char *const harmony[] = { "<|endoftext|>", "<|return|>", "<|call|>", "<|end|>", "<|start|>", "<|channel|>", "<|message|>" };
+    struct tok *t = with_specials(harmony, 7);
+    for (int id = 0; id < 8; id++)
+        assert_int_equal(tok_is_eog(t, id), id >= 1 && id <= 3);
+    tok_free(t);
+    t = with_specials((const char *const[]){ "<|endoftext|>", "<|end|>", "<|call|>" }, 3);
+    assert_true(tok_is_eog(t, 1) && tok_is_eog(t, 2) && tok_is_eog(t, 3));
+    tok_free(t);
+    struct tok_piece piece[8] = { { .text = "a", .n = 1, .type = TOK_PIECE_NORMAL } };     /* of a GGUF file that names it as the end of a turn */
+    for (int i = 0; i < 7; i++)
+        piece[i + 1] = (struct tok_piece){ .text = harmony[i], .n = strlen(harmony[i]), .type = TOK_PIECE_CONTROL };
+    const int32_t eog[] = { 4, -1 };
+    const struct tok_vocab v = { .name = "v", .pre = "gpt-2", .kind = TOK_VOCAB_BYTES, .piece = piece, .n_piece = 8, .bos = -1, .eos = 2, .unk = -1, .cls = -1, .sep = -1, .eog = eog, .n_eog = 2 };
+    OK(tok_from_vocab(&t, &v, &err));
+    for (int id = 0; id < 8; id++)
+        assert_int_equal(tok_is_eog(t, id), id >= 1 && id <= 3);
+    tok_free(t);
+}
+
 /* What a small file could make large: ids far from each other, normalizers that multiply. */
 static void a_file_cannot_ask_for_memory_without_bound(void **state)
 {
@@ -486,6 +525,7 @@ int main(void)
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(short_texts_give_the_same_ids_from_a_cache_that_grew),
         cmocka_unit_test(a_stream_gives_whole_characters),
+        cmocka_unit_test(a_message_of_several_ends_no_answer),
         cmocka_unit_test(a_file_cannot_ask_for_memory_without_bound),
     };
     if (UNDER_THREAD)                  /* one thread runs the others */
