@@ -189,8 +189,9 @@ static int add_result(json_t *evidence, const struct bench_result *r, struct err
                     prompt ? "milliseconds from the prompt to its last token's logits" : "milliseconds per step", err);
 }
 
-static int keep(json_t *evidence, struct err *err)
+static int keep(json_t *evidence, bool complete, struct err *err)
 {
+    TRY(evidence_put(evidence, "complete", json_boolean(complete), err));
     TRY(evidence_figure(evidence, &(struct evidence_figure){ "peak_resident_bytes", NULL, (double)mem_resident_peak(), NAN, NAN, 1, EVIDENCE_LOWER,
                                                              "memory of this process at most, mapped weights counted" }, err));
     return evidence_write(evidence, out_dir, NULL, err);
@@ -199,14 +200,14 @@ static int keep(json_t *evidence, struct err *err)
 static int bench_model(struct engine *e, const char *path, const struct device_limits *on, const struct bench_test *test, int n_test, struct pool *pool, json_t *evidence, struct err *err)
 {
     json_t *all = json_array();
-    int rc = 0;
+    int rc = 0, n_done = 0;
     if (!cmd_json && on)
         printf("limits of %s, %s: %s\n", cmd_device, on->product, on->source);
     if (!cmd_json)
         printf("%-26s %10s    %-7s %10s  %-15s %5s\n", "test", "tokens/s", "sd", "limit", "set by", "share");
-    for (int i = 0; i < n_test && !rc && !cmd_stop; i++) {
+    for (; n_done < n_test && !rc && !cmd_stop; n_done++) {
         struct bench_result r;
-        rc = bench_run(e, &test[i], (int)repeat, on ? &on->limits : NULL, pool, &r, err);
+        rc = bench_run(e, &test[n_done], (int)repeat, on ? &on->limits : NULL, pool, &r, err);
         if (!rc && cmd_json)
             json_array_append_new(all, result_json(e, path, on, &r));
         else if (!rc)
@@ -215,11 +216,11 @@ static int bench_model(struct engine *e, const char *path, const struct device_l
             rc = add_result(evidence, &r, err);
     }
     if (!rc && evidence)
-        rc = keep(evidence, err);
+        rc = keep(evidence, n_done == n_test, err);
     if (!rc && cmd_json)
-        return cmd_print_json(all, err);
+        rc = cmd_print_json(json_incref(all), err);
     json_decref(all);
-    return rc;
+    return rc || n_done == n_test ? rc : ERR(err, STOPPED, "stopped after %d of %d tests", n_done, n_test);
 }
 
 static int evidence_of(json_t **out, const char *path, struct err *err)

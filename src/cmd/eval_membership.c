@@ -552,6 +552,7 @@ static int tell(struct work *w, const struct run_opts *run, struct err *err)
         if (json_array_append_new(json_object_get(e, "references"), json_string(w->o->reference.item[i])))
             rc = ERR(err, NOMEM, "no memory for what was found");
     rc = rc ? rc : counts(e, w, err);
+    rc = rc ? rc : evidence_put(e, "complete", json_boolean(!w->stopped), err);
     rc = rc ? rc : examples(e, w, err);
     rc = rc ? rc : keep(e, w, err);
     if (!rc && cmd_json)

@@ -1,5 +1,6 @@
 #include "store/evidence_figure.h"
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/tree.h"
@@ -24,6 +25,22 @@ bool evidence_is_of(const json_t *facts, const char *sha256)
         if (json_is_string(digest) && !strcmp(sha256, json_string_value(digest)))
             return true;
     return false;
+}
+
+static bool is_open(const json_t *o) { return json_is_false(json_object_get(o, "complete")); }
+
+bool evidence_was_stopped(const json_t *tree)
+{
+    const char *key;
+    json_t *part, *item;
+    size_t i;
+    bool open = is_open(tree);
+    json_object_foreach((json_t *)(uintptr_t)tree, key, part) {
+        open = open || is_open(part);
+        json_array_foreach(part, i, item)
+            open = open || is_open(item);
+    }
+    return open;
 }
 
 /* The figures of an evaluation have `of` or null. */

@@ -10,6 +10,9 @@
 const char *evidence_model(const json_t *tree);
 /* Does a version with these facts go by that digest: as facts' "sha256", or among its "digests"? */
 bool evidence_is_of(const json_t *facts, const char *sha256);
+/* Was it stopped before its end, so that its figures are of a part alone?  "complete" is false at the top, in a part of it (results have theirs in
+ * "lathe") or in an item of one. */
+bool evidence_was_stopped(const json_t *tree);
 /* FIGURE, FIGURE/OF, or TASK/METRIC (of the first filter); NAN where there is none. */
 double evidence_figure_value(const json_t *tree, const char *key);
 

@@ -106,6 +106,12 @@ static bool is_of_another(const struct judging *j, const json_t *tree)
     return true;
 }
 
+/* NULL: its figures count. */
+static const char *why_not(const struct judging *j, const json_t *tree)
+{
+    return is_of_another(j, tree) ? "the evidence is of another model" : evidence_was_stopped(tree) ? "the evaluation was stopped before its end" : NULL;
+}
+
 /* ---- a check's outcome ---- */
 
 struct outcome { json_t *found; bool passed; const char *evidence, *why; };      /* found: taken; NULL: not measured */
@@ -134,7 +140,7 @@ static int add_bounds(struct judging *j, const char *check, double min, double m
 
 /* ---- figures of evaluations ---- */
 
-/* The newest evidence of this model that has it; *why: only another's has. */
+/* The newest evidence that counts and has it; *why: there is only such as does not count. */
 static double find_figure(const struct judging *j, const char *key, const char **blob, const char **why)
 {
     size_t i;
@@ -146,11 +152,8 @@ static double find_figure(const struct judging *j, const char *key, const char *
         if (isnan(found))
             continue;
         *blob = tree_text_at(e, "blob");
-        if (!is_of_another(j, tree)) {
-            *why = NULL;
+        if (!(*why = why_not(j, tree)))
             return found;
-        }
-        *why = "the evidence is of another model";
     }
     return NAN;
 }
@@ -183,7 +186,7 @@ static int check_calibration(struct judging *j, struct err *err)
         json_array_foreach(json_object_get(tree, "figures"), k, f)
             if (!strcmp(tree_text_at(f, "name"), "ece") && isfinite(tree_number_at(f, "value"))) {
                 blob = tree_text_at(e, "blob");
-                why = is_of_another(j, tree) ? "the evidence is of another model" : NULL;
+                why = why_not(j, tree);
                 if (!why)
                     worst = fmax(worst, tree_number_at(f, "value"));
             }
@@ -217,7 +220,8 @@ static int check_compare(struct judging *j, struct err *err)
         const char *verdict = tree_text_at(tree, "verdict");
         if (strcmp(tree_text_at(e, "kind"), "compare"))
             continue;
-        const char *why = !*evidence_model(tree) ? "the comparison does not say which model is the new one" : is_of_another(j, tree) ? "the comparison is of another new model" : NULL;
+        const char *why = !*evidence_model(tree) ? "the comparison does not say which model is the new one"
+                        : is_of_another(j, tree) ? "the comparison is of another new model" : evidence_was_stopped(tree) ? "the comparison was stopped before its end" : NULL;
         if (!why) {
             o = (struct outcome){ .found = json_string(verdict), .passed = rank_of(verdict) >= rank_of(least), .evidence = tree_text_at(e, "blob") };
             break;

@@ -67,6 +67,8 @@ static int read_evidence(struct evaluation *e, const char *path, const struct pr
     TRY(tree_load(&o, path, EVIDENCE_BYTES_MAX, err));
     const char *of = evidence_model(o);
     int rc = *of && strcmp(of, e->model_sha256) ? ERR(err, GATE, "%.300s is of another model: sha256 %.12s.., expected %.12s..", path, of, e->model_sha256) : 0;
+    if (!rc && evidence_was_stopped(o))
+        rc = ERR(err, GATE, "%.300s is of an evaluation that was stopped before its end", path);
     for (int i = 0; i < n_need && !rc; i++)
         if (isnan(e->value[i]))
             e->value[i] = evidence_figure_value(o, need[i].name);

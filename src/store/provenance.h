@@ -17,7 +17,7 @@ struct provenance_need { char name[200]; char op[3]; double value; };
 int provenance_need_parse(struct provenance_need *out, const char *text, struct err *err);       /* NAME>=0.4, also <=, >, <, ==; ERR_USAGE */
 
 /* Evidence in files of JSON (those of lathe eval --out).  model_sha256: what they must be about, where they say it.  ERR_GATE: evidence of another
- * model; ERR_NOTFOUND: a requirement of which no file has the figure.  *passed: the result is PASSED, and not FAILED. */
+ * model, or of an evaluation that was stopped; ERR_NOTFOUND: a requirement of which no file has the figure.  *passed: the result is PASSED, and not FAILED. */
 int provenance_evaluation(struct buf *out, bool *passed, const char *name, const char *root, const char *model_sha256, const char *const *file, int n_file,
                           const struct provenance_need *need, int n_need, struct err *err);
 /* A run's folder (lathe train --out) and the version of this program.  Data that is not where the run found it any more is named without a digest;

@@ -116,6 +116,25 @@ static void the_newest_evidence_of_this_model_counts(void **state)
     assert_string_equal(judged("evaluation: {size: {min: 1}}"), "ok 1.0");
 }
 
+/* Of results, of an evaluation, in a part of one, of a comparison. */
+static void what_was_stopped_does_not_count(void **state)
+{
+    (void)state;
+    version_here();
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.75}}, \"configs\": {}, \"lathe\": {\"complete\": false}}");
+    attach("{\"kind\": \"robustness\", \"complete\": false, \"figures\": [{\"name\": \"accuracy\", \"of\": null, \"value\": 0.9}, {\"name\": \"ece\", \"of\": null, \"value\": 0.01}]}");
+    attach("{\"kind\": \"attack\", \"complete\": true, \"attacks\": [{\"complete\": false}], \"figures\": [{\"name\": \"robust\", \"of\": null, \"value\": 0.9}]}");
+    attach("{\"verdict\": \"better\", \"effect\": 0.1, \"model_sha256\": \"01\", \"complete\": false}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no null the evaluation was stopped before its end");
+    assert_string_equal(judged("evaluation: {accuracy: {min: 0.7}}"), "no null the evaluation was stopped before its end");
+    assert_string_equal(judged("evaluation: {robust: {min: 0.7}}"), "no null the evaluation was stopped before its end");
+    assert_string_equal(judged("calibration: {ece: 0.05}"), "no null the evaluation was stopped before its end");
+    assert_string_equal(judged("compare: not worse"), "no null the comparison was stopped before its end");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.6}}, \"configs\": {}, \"lathe\": {\"complete\": true}}");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.8}}, \"configs\": {}, \"lathe\": {\"complete\": false}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no 0.6");           /* the newest that was whole */
+}
+
 static void calibration_and_comparison(void **state)
 {
     (void)state;
@@ -311,7 +330,7 @@ static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
 
 #define G(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest gates[] = {
-    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(calibration_and_comparison),
+    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(what_was_stopped_does_not_count), G(calibration_and_comparison),
     G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources),
     G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
 };
