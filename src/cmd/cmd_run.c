@@ -31,12 +31,15 @@ struct running {
 /* Others begin anew: they refuse a folder that is there, or would leave parts in it of what they were writing. */
 static bool goes_on_from_its_folder(const struct command *c) { return c == &command_train || c == &command_data_audit || c == &command_eval; }
 
+/* Where no --out says otherwise. */
+static bool writes_into_its_argument(const struct command *c) { return c == &command_report || c == &command_data_gate || c == &command_sign; }
+
 static bool find_command(struct flow_command *out, const char *const *word, int n)
 {
     int n_word;
     const struct command *c = command_find(word, n, &n_word);
     if (c)
-        *out = (struct flow_command){ .name = c->name, .n_word = n_word, .opts = c->opts, .goes_on = goes_on_from_its_folder(c) };
+        *out = (struct flow_command){ .name = c->name, .n_word = n_word, .opts = c->opts, .goes_on = goes_on_from_its_folder(c), .into_argument = writes_into_its_argument(c) };
     return c != NULL;
 }
 
@@ -490,7 +493,8 @@ const struct command command_run = {
     "named there names in turn, has other contents (SHA-256); when what a stage before it made is other than it was; and when what it made itself was\n"
     "changed, or a file or folder elsewhere that its options have it write is gone.  A training, an audit or an evaluation that was cut off with the same inputs goes on from what is there, others begin anew.  Digests are kept while a file's size and times are the same, so that a run in which\n"
     "nothing changed costs a look at each file.\n\n",
-    "Paths are relative to where the program is started, and NAME.run is beside FILE.  What options such as --out, --registry and --record name is written, and counts as no input.\n"
+    "Paths are relative to where the program is started, and NAME.run is beside FILE.  What options such as --out, --registry and --record name is written, and counts as no input.  No stage writes into\n"
+    "the folder of another: `report`, `data gate` and `sign` of what a stage made, which would, are refused, or told another place by `out`.\n"
     "NAME.run/STAGE has out/, result.json (what it printed), log (what it said) and stage.json: command line, digests of all inputs, of what came of it, state, times and the program's\n"
     "version, which together say where each result comes from.  `stays: true` is for servers: the stage is done when it can be asked, goes on by itself, and\n"
     "$(STAGE.url) is where; a later run leaves it alone, or replaces it where its inputs changed, and --stop ends it.  Exit code 3 of a stage, a gate that said no,\n"

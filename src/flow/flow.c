@@ -336,6 +336,22 @@ static int need_of_text(void *ctx, const char *text, struct err *err)
     return flow_paths(text, NULL, need_of_path, n, err);
 }
 
+/* The same of a command that writes into what it is given: the stage that made that would be run again, its results removed first. */
+static int check_argument(const struct flow *f, const struct flow_stage *s, struct err *err)
+{
+    struct buf b;
+    struct err none;
+    if (!s->command.into_argument || s->n_word == s->command.n_word || json_object_get(s->options, "out"))
+        return 0;
+    buf_init(&b);
+    const int owner = flow_expand(&b, f, s, s->word[s->command.n_word], &none) < 0 ? -1 : flow_owner(f, b.data);
+    const int rc = owner < 0 || &f->stage[owner] == s ? 0 :
+                   ERR(err, FORMAT, "%s: stage '%s': lathe %s writes into %s, within the folder of stage '%s', which that one alone writes; expected %s", f->path, s->name, s->command.name, b.data,
+                       f->stage[owner].name, opt_find(s->command.opts, "out") ? "options: {out: $(this)/FILE}" : "what that stage can be told itself");
+    buf_release(&b);
+    return rc;
+}
+
 /* What a stage writes to is no other's folder. */
 static int check_written(const struct flow *f, const struct flow_stage *s, struct err *err)
 {
@@ -370,6 +386,7 @@ static int read_needs(struct flow *f, struct flow_stage *s, const json_t *stage,
     }
     struct needing n = { .f = f, .s = s };
     TRY(check_written(f, s, err));
+    TRY(check_argument(f, s, err));
     return flow_texts(s, false, need_of_text, &n, err);
 }
 

@@ -32,8 +32,9 @@
 #define FLOW_STAGES_MAX 64
 #define FLOW_WORDS_MAX 256
 
-/* A command as the caller knows it: n_word of the words are its name; goes_on: what it left in the folder of --out when it was cut off, the same command goes on from. */
-struct flow_command { const char *name; int n_word; const struct opt *opts; bool goes_on; };
+/* A command as the caller knows it: n_word of the words are its name; goes_on: what it left in the folder of --out when it was cut off, the same command goes on from;
+ * into_argument: it writes into the file or folder that it is given, or beside it, unless it has an --out and is told one. */
+struct flow_command { const char *name; int n_word; const struct opt *opts; bool goes_on, into_argument; };
 typedef bool flow_find(struct flow_command *out, const char *const *word, int n);
 
 struct flow_stage {

@@ -98,6 +98,7 @@ printf 'stages: {a: {run: trian x}}' > bad.yaml; run bad.yaml
 printf 'stages: {a: {run: version, needs: [b]}, b: {run: version, needs: [a]}}' > bad.yaml; run bad.yaml
 printf 'stages: {a: {run: version, wants: [b]}}' > bad.yaml; run bad.yaml
 printf 'stages: {a: {run: version, stays: true}}' > bad.yaml; run bad.yaml
+for c in report sign 'data gate'; do printf "stages: {a: {run: data audit texts}, b: {run: $c \$(a)}}" > bad.yaml; run bad.yaml; done
 run nowhere.yaml
 run --from nothing
 run --from train --until audit

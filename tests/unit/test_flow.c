@@ -25,11 +25,13 @@ static const struct opt make_opts[] = {
 };
 static const struct opt serve_opts[] = { { OPT_STR, "port-file", &text_value, "<path>", "the port", 0, 0 }, { OPT_END, NULL, NULL, NULL, NULL, 0, 0 } };
 
-/* `make`, `make well` and `serve`. */
+/* `make`, `make well`, `serve`, and two that write into what they are given, one of them unless it is told another place. */
 static bool find(struct flow_command *out, const char *const *word, int n)
 {
     if (!strcmp(word[0], "serve"))
         *out = (struct flow_command){ .name = "serve", .n_word = 1, .opts = serve_opts };
+    else if (!strcmp(word[0], "page") || !strcmp(word[0], "stamp"))
+        *out = (struct flow_command){ .name = *word[0] == 'p' ? "page" : "stamp", .n_word = 1, .opts = *word[0] == 'p' ? make_opts : serve_opts, .into_argument = true };
     else if (!strcmp(word[0], "make"))
         *out = (struct flow_command){ .name = "make", .n_word = n > 1 && !strcmp(word[1], "well") ? 2 : 1, .opts = make_opts };
     else
@@ -87,6 +89,18 @@ static void what_is_wrong_with_a_file_is_named(void **state)
     refused("stages: {a: {run: make}, a: {run: make}}", "a");
     refused("out: o\nstages: {a: {run: make, options: {out: '$(b)/x'}}, b: {run: make}}", "stage 'a': out: o/b/out/x is within the folder of stage 'b'");
     refused("out: o\nstages: {a: {run: make, options: {out: o/b}}, b: {run: make}}", "stage 'a': out: o/b is within the folder of stage 'b'");
+}
+
+/* It would be run again for that, and what it made removed first. */
+static void what_a_stage_made_is_not_written_into_by_another(void **state)
+{
+    (void)state;
+    struct flow f;
+    refused("out: o\nstages: {a: {run: make}, b: {run: page $(a)}}", "stage 'b': lathe page writes into o/a/out, within the folder of stage 'a', which that one alone writes; expected options: {out: $(this)/FILE}");
+    refused("out: o\nstages: {a: {run: make}, b: {run: page o/a/out/x}}", "stage 'b': lathe page writes into o/a/out/x");
+    refused("out: o\nstages: {a: {run: make}, b: {run: stamp $(a)}}", "stage 'b': lathe stamp writes into o/a/out, within the folder of stage 'a', which that one alone writes; expected what that stage can be told itself");
+    OK(read_text(&f, "out: o\nstages: {a: {run: make}, b: {run: page $(a), options: {out: $(this)/x}}, c: {run: page elsewhere}, d: {run: make $(a)}}"));
+    flow_release(&f);
 }
 
 static void stages_come_after_those_they_need(void **state)
@@ -438,6 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_wrong_with_a_file_is_named, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(what_a_stage_made_is_not_written_into_by_another, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(stages_come_after_those_they_need, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_file_that_is_named_makes_its_stages_needed, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_stage_is_needed_however_deep_it_is_named, make_dir, remove_dir),
