@@ -81,6 +81,7 @@ static int take_reference(struct looking *l, struct err *err)
         TRY(when_parse(&where.until, watch_online.until, err));
     if (where.until && where.until <= where.since)
         return ERR(err, USAGE, "--until is not after --since");
+    where.until = where.until ? where.until : l->from;
     if (answers_reference(&l->r, l->e, &where, watch_online.signals, watch_online.seed, err) < 0)
         return err_context(err, "%s", l->model);
     l->from = where.until;
