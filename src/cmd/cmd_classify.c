@@ -193,12 +193,10 @@ static int run_all(struct job *j, const char *const *args, int n_args)
     for (int i = 1; i < n_args && !cmd_stop; i++)
         TRY(run_file(j, args[i]));
     if (labels && j->n)
-        return print_accuracy(j);
-    if (!j->list)
-        return 0;
-    json_t *list = j->list;
-    j->list = NULL;
-    return cmd_print_json(list, j->err);
+        TRY(print_accuracy(j));
+    else if (j->list)
+        TRY(cmd_print_json(json_incref(j->list), j->err));
+    return cmd_stop ? ERR(j->err, STOPPED, "stopped: this is of what was looked at until then") : 0;
 }
 
 static int judge_all(struct job *j, const char *model, int n_args)

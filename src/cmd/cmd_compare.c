@@ -85,6 +85,7 @@ static int print_json(struct compare_run *c, int decides, struct err *err)
                           tree_number(r->ci[0]), tree_number(r->ci[1]), "mde", tree_number(r->mde), "p", r->adjusted, "alpha", c->o.alpha, "margin", c->o.margin, "power", c->o.power,
                           "decided_by", c->name[decides], "unit", c->unit[decides], "correction", c->o.bh ? "bh" : "holm", "tests", tests, "texts", c->texts, "items", c->items);
     if (o) {
+        json_object_set_new(o, "complete", json_boolean(!cmd_stop));
         json_object_set_new(o, "model_sha256", *c->new_sha256 ? json_string(c->new_sha256) : json_null());
         json_object_set_new(o, "old_sha256", *c->old_sha256 ? json_string(c->old_sha256) : json_null());
     }
@@ -115,9 +116,7 @@ static int tell(struct compare_run *c, struct err *err)
 {
     int decides;
     if (!c->n_result)
-        return 0;
-    if (cmd_stop)
-        log_warn("stopped: this is what was seen until then");
+        return cmd_stop ? ERR(err, STOPPED, "stopped before anything was compared") : 0;
     TRY(compare_decide(c->result, c->n_result, &c->o, &decides, err));
     for (int i = 0; i < c->n_result && !cmd_json; i++)
         print_test(c, i);
@@ -125,6 +124,8 @@ static int tell(struct compare_run *c, struct err *err)
         TRY(print_json(c, decides, err));
     else
         print_verdict(c, decides);
+    if (cmd_stop)
+        return ERR(err, STOPPED, "stopped: this is of what was seen until then");
     const struct compare_result *r = &c->result[decides];
     if (r->verdict == COMPARE_WORSE)
         return ERR(err, GATE, "%s is worse than %s by %s", c->new, c->old, c->name[decides]);
@@ -247,7 +248,7 @@ const struct command command_compare = {
     "\n"
     "The verdict is worse (a loss is shown: adjusted p <= alpha), better, not worse (a loss as large as the margin is ruled out, at alpha) or\n"
     "underpowered (neither); of several tests the gravest, in the order worse, underpowered, not worse, better.  A loss that is shown but certainly\n"
-    "smaller than the margin is \"not worse\", and told.  Exit code 3 for worse, with --gate for underpowered too.  --json has the digests of both\n"
+    "smaller than the margin is \"not worse\", and told.  Exit code 3 for worse, with --gate for underpowered too; 4 where it was stopped, and what it says is of a part.  --json has the digests of both\n"
     "models (model_sha256 the new one's, old_sha256), of kept evaluations from the results beside their samples: without it no policy of the registry\n"
     "takes the comparison.\n"
     "\n"

@@ -54,11 +54,12 @@ static int embed_all(struct embedder *e, const struct buf *texts, struct err *er
     if (cmd_json && !rc)
         printf("{\"pooling\": \"%s\", \"normalized\": %s, \"dim\": %d, \"embeddings\": [", pool_kind_name(chosen_pooling(e)), chosen_normalize(e) ? "true" : "false", C);
     const char *at = texts->data, *stop = texts->data + texts->len;
-    for (bool first = true; !rc && at < stop && !cmd_stop; first = false) {
+    int64_t n = 0;
+    for (; !rc && at < stop && !cmd_stop; n++) {
         const char *newline = file ? memchr(at, '\n', (size_t)(stop - at)) : NULL, *end = newline ? newline : stop;
         rc = embed_text(e, at, (size_t)(end - at), &ids, out, err);
         if (!rc && cmd_json)
-            printf("%s", first ? "" : ", ");
+            printf("%s", n ? ", " : "");
         if (!rc)
             rc = print_vector(out, C, cmd_json ? "" : "\n", err);
         at = end + 1;
@@ -67,7 +68,7 @@ static int embed_all(struct embedder *e, const struct buf *texts, struct err *er
         printf("]}\n");
     mem_free(out);
     tok_ids_release(&ids);
-    return rc;
+    return rc || at >= stop ? rc : ERR(err, STOPPED, "stopped: these are the first %lld texts", (long long)n);
 }
 
 static int run_embed(const char *const *args, int n_args, struct err *err)

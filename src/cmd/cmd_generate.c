@@ -153,6 +153,8 @@ static int run_generate(const char *const *args, int n_args, struct err *err)
         rc = generate(spec, e, &ids, &g, err);
     if (!rc)
         rc = report(&ids, &g, err);
+    if (!rc && cmd_stop)
+        rc = ERR(err, STOPPED, "stopped after %d tokens", g.n);
     spec_free(spec);
     buf_release(&g.text);
     buf_release(&text);

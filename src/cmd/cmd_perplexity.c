@@ -74,8 +74,12 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
         if (limit && (size_t)limit < n / (size_t)o->ctx)
             n = (size_t)limit * (size_t)o->ctx;
         rc = score_and_save(e, &ids, n, o, &shown, &s, err);
+        if (!rc && cmd_stop && !s.n_token)
+            rc = ERR(err, STOPPED, "stopped before a token counted");
         if (!rc)
             rc = report(&s, o, text.len, ids.n, clock_wall() - shown.begin, err);
+        if (!rc && cmd_stop)
+            rc = ERR(err, STOPPED, "stopped: this is of the first %zu tokens that count", s.n_token);
     }
     buf_release(&text);
     tok_ids_release(&ids);

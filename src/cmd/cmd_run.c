@@ -223,10 +223,13 @@ static int run_words(struct running *r, const struct flow_stage *s, json_t *reco
     return rc;
 }
 
+/* A stage that heard the signal may have ended well with a part of its result; what stays does not hear it. */
+static bool was_stopped(const struct flow_stage *s, int code) { return code == 4 || (cmd_stop && (code || !s->stays)); }
+
 static int end(struct running *r, const struct flow_stage *s, json_t *record, int code, double seconds, struct err *err)
 {
     char hex[SHA256_HEX] = "";
-    const char *state = cmd_stop && code ? "stopped" : state_of_code(code);
+    const char *state = was_stopped(s, code) ? "stopped" : state_of_code(code);
     json_t *made;
     if (code == 0 || code == 3) {
         TRY(record_output(s, &r->d, hex, err));
@@ -251,10 +254,10 @@ static int judge(const struct running *r, const struct flow_stage *s, int code, 
         log_warn("stage '%s': its gate said no, and the run goes on (gate: warn)", s->name);
         return 0;
     }
+    if (was_stopped(s, code))
+        return ERR(err, STOPPED, "stage '%s' was stopped; the same command goes on from there", s->name);
     if (!code)
         return 0;
-    if (code == 4 || cmd_stop)
-        return ERR(err, STOPPED, "stage '%s' was stopped; the same command goes on from there", s->name);
     if (code == 3)
         return ERR(err, GATE, "stage '%s': its gate said no; %s/log has its words", s->name, s->folder);
     return ERR(err, IO, "%s: stage '%s' (lathe %s) %s %d; %s/log has its words", r->f.path, s->name, s->command.name, code > 128 ? "was ended by signal" : "ended with exit code",
