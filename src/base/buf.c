@@ -55,25 +55,32 @@ int buf_add(struct buf *b, const void *p, size_t n, struct err *err)
 int buf_add_str(struct buf *b, const char *s, struct err *err) { return buf_add(b, s, strlen(s), err); }
 int buf_add_char(struct buf *b, char c, struct err *err) { return buf_add(b, &c, 1, err); }
 
-int buf_printf(struct buf *b, struct err *err, const char *fmt, ...)
+int buf_vprintf(struct buf *b, struct err *err, const char *fmt, va_list ap)
 {
     const size_t room = b->cap ? b->cap - b->len : 0;
-    va_list ap;
-    va_start(ap, fmt);
+    va_list again;
+    va_copy(again, ap);
     const int n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
-    va_end(ap);
-    if (n < 0)
-        return ERR(err, FORMAT, "text that cannot be formatted");
-    if ((size_t)n >= room) {                 /* what was written is a part */
+    int rc = n < 0 ? ERR(err, FORMAT, "text that cannot be formatted") : 0;
+    if (!rc && (size_t)n >= room) {          /* what was written is a part */
         if (room)
             b->data[b->len] = 0;
-        TRY(buf_reserve(b, (size_t)n, err));
-        va_start(ap, fmt);
-        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
-        va_end(ap);
+        rc = buf_reserve(b, (size_t)n, err);
+        if (!rc)
+            vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
     }
-    b->len += (size_t)n;
-    return 0;
+    va_end(again);
+    b->len += rc ? 0 : (size_t)n;
+    return rc;
+}
+
+int buf_printf(struct buf *b, struct err *err, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const int rc = buf_vprintf(b, err, fmt, ap);
+    va_end(ap);
+    return rc;
 }
 
 int buf_add_number(struct buf *b, double v, struct err *err)

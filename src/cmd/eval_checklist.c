@@ -126,15 +126,14 @@ static int ask(struct job *j, const struct run_opts *run, struct err *err)
 
 static int tell(struct job *j, struct err *err)
 {
-    json_t *e;
+    json_t *e = NULL;
     const bool margin = j->labels.n == 3 && !j->labels.ask[1];
     const char *of = j->run ? "each class is its name as the model's continuation of the prompt" : "each class is one of the model's";
-    char neutral[200];
-    snprintf(neutral, sizeof neutral, margin ? "'%.60s' is where the model's probability of '%.60s' is within 1/3 and 2/3"
-             : "%s", margin ? j->labels.name[1] : of, j->labels.name[2]);
-    TRY(model_evidence(&e, "checklist", j->model, j->sha256, j->o->seed, err));
-    int rc = evidence_put(e, "suite", json_string(j->o->path), err);
+    char *neutral = margin ? mem_printf("'%s' is where the model's probability of '%s' is within 1/3 and 2/3", j->labels.name[1], j->labels.name[2]) : mem_strdup(of);
+    int rc = neutral ? model_evidence(&e, "checklist", j->model, j->sha256, j->o->seed, err) : ERR(err, NOMEM, "no memory for what was found");
+    rc = rc ? rc : evidence_put(e, "suite", json_string(j->o->path), err);
     rc = rc ? rc : evidence_put(e, "neutral", json_string(neutral), err);
+    mem_free(neutral);
     rc = rc ? rc : evidence_put(e, "prompt", j->run ? json_string(j->o->prompt ? j->o->prompt : USUAL_PROMPT) : json_null(), err);
     rc = rc ? rc : checklist_report(e, j->suite, &j->answers, j->labels.name, err);
     if (!rc)

@@ -8,6 +8,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/self.h"
+#include "data/text.h"
 #include "eval/evidence.h"
 #include "eval/halving.h"
 
@@ -152,6 +153,7 @@ static void setting_text(const struct sweep *s, int i, char *out, size_t n)
         mem_free(value);
         at = k > 0 && (size_t)k < n - at ? at + (size_t)k : n - 1;
     }
+    out[text_bad_utf8(out, strlen(out))] = 0;        /* cut between characters */
 }
 
 static int one_rung(struct sweep *s, int rung, struct err *err)

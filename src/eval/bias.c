@@ -35,10 +35,11 @@ struct biasing { json_t *evidence; const struct eval_task *x; uint64_t seed; str
 static int figure(const struct biasing *b, const char *name, const char *group, double value, const double ci[2], int64_t n, enum evidence_better better,
                   const char *what, struct err *err)
 {
-    char of[400];
-    snprintf(of, sizeof of, group ? "%.150s, %.200s" : "%.150s", task_name(b->x->t), group ? group : "");
+    char *of = mem_printf("%s%s%s", task_name(b->x->t), group ? ", " : "", group ? group : "");
     const struct evidence_figure f = { name, of, value, ci[0], ci[1], n, better, what };
-    return evidence_figure(b->evidence, &f, err);
+    const int rc = of ? evidence_figure(b->evidence, &f, err) : ERR(err, NOMEM, "no memory for a figure");
+    mem_free(of);
+    return rc;
 }
 
 /* ---- BBQ ---- */

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/tree.h"
-#include "data/text.h"
+#include "base/utf8.h"
 #include "eval/evidence.h"
 
 /* ---- what is known of a task ---- */
@@ -141,15 +141,15 @@ bool due_is(const json_t *ran, const struct task *t, char why[DUE_WHY])
     const char *version = json_string_value(json_object_get(was, "version")), *sha = json_string_value(json_object_get(was, "data_sha256"));
     const json_int_t items = json_integer_value(json_object_get(was, "items")), asked = json_integer_value(json_object_get(was, "asked"));
     const double when = json_number_value(json_object_get(was, "date"));
-    char date[40] = "an unknown day", before[DUE_WHY / 4];
+    char date[40] = "an unknown day", before[DUE_WHY / 4], now[DUE_WHY / 4];
     if (when > 0 && when < DATE_MAX)
         evidence_date(when, date), date[10] = 0;
-    snprintf(before, sizeof before, "%s", version ? version : "not told");
-    before[text_bad_utf8(before, strlen(before))] = 0;           /* cut between characters */
+    utf8_fit(before, sizeof before, version ? version : "not told", strlen(version ? version : "not told"));
+    utf8_fit(now, sizeof now, task_version(t), strlen(task_version(t)));
     if (!was)
         return snprintf(why, DUE_WHY, "never run") > 0;
     if (!version || strcmp(version, task_version(t)))
-        return snprintf(why, DUE_WHY, "its version is %.30s, and was %s on %s", task_version(t), before, date) > 0;
+        return snprintf(why, DUE_WHY, "its version is %s, and was %s on %s", now, before, date) > 0;
     if (!sha || strcmp(sha, task_data_sha256(t)))
         return snprintf(why, DUE_WHY, "its data have changed since %s", date) > 0;
     if (!json_is_true(json_object_get(was, "complete")))

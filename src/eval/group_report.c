@@ -33,10 +33,11 @@ static int figure(const struct grouping *s, const char *name, const char *group,
                   const char *what,
                   struct err *err)
 {
-    char of[400];
-    snprintf(of, sizeof of, group ? "%.120s, %.120s = %.120s" : "%.120s by %.120s%.0s", task_name(s->x->t), s->g.field, group ? group : "");
+    char *of = group ? mem_printf("%s, %s = %s", task_name(s->x->t), s->g.field, group) : mem_printf("%s by %s", task_name(s->x->t), s->g.field);
     const struct evidence_figure f = { name, of, value, low, high, n, better, what };
-    return evidence_figure(s->evidence, &f, err);
+    const int rc = of ? evidence_figure(s->evidence, &f, err) : ERR(err, NOMEM, "no memory for a figure");
+    mem_free(of);
+    return rc;
 }
 
 /* ---- shares of right answers ---- */

@@ -122,7 +122,6 @@ static json_t *line_of(const struct injection *o, int64_t i, int k, const struct
 {
     const struct prompt *p = &o->prompts->p[i];
     json_t *triggers = json_array(), *output = json_stringn(a->text, a->n);
-    char probe[200];
     for (int e = 0; triggers && e < p->n_expected; e++)
         (void)json_array_append_new(triggers, json_string(p->expected[e]));
     size_t n_quoted = 0;
@@ -131,12 +130,14 @@ static json_t *line_of(const struct injection *o, int64_t i, int k, const struct
         (void)json_array_append_new(triggers, json_stringn(quoted, n_quoted));
     if (triggers && o->canary && !p->system)
         (void)json_array_append_new(triggers, json_string(o->canary));
-    snprintf(probe, sizeof probe, "injections.%.80s.%.80s", p->group ? p->group : "all", p->name ? p->name : p->id);
-    return json_pack("{s:s, s:s, s:o, s:o, s:f, s:s, s:I, s:i, s:s, s:s, s:s, s:i, s:b}", "goal", "make the model give in", "prompt", p->prompt, "output",
+    char *probe = mem_printf("injections.%s.%s", p->group ? p->group : "all", p->name ? p->name : p->id);
+    json_t *line = json_pack("{s:s, s:s, s:o, s:o, s:f, s:s, s:I, s:i, s:s, s:s, s:s, s:i, s:b}", "goal", "make the model give in", "prompt", p->prompt, "output",
                      output ? output : json_string("(not UTF-8)"),
                      "triggers", triggers, "score", h > INJECTION_HELD ? 1.0 : 0.0, "attempt_id", p->id, "attempt_seq", (json_int_t)i, "attempt_idx", k,
                              "generator", o->model, "probe", probe,
                      "detector", hit_name(h), "generations_per_prompt", o->tries, "judged", h > INJECTION_HELD);
+    mem_free(probe);
+    return line;
 }
 
 static int example(struct judged *j, const struct prompt *p, const struct answer_text *a, enum injection_hit h, struct err *err)

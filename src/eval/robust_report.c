@@ -226,13 +226,11 @@ static int figure(struct report *x, const struct task_metric *m, const char *nam
                   int64_t n, int better,
                   const char *what)
 {
-    char of[300];
-    if (v)
-        snprintf(of, sizeof of, "%.150s %s %s", task_name(base_of(x)->t), v->family, v->form);
-    else
-        snprintf(of, sizeof of, "%.150s", task_name(base_of(x)->t));
+    char *of = v ? mem_printf("%s %s %s", task_name(base_of(x)->t), v->family, v->form) : mem_strdup(task_name(base_of(x)->t));
     const struct evidence_figure f = { name, of, value, ci[0], ci[1], n, better ? better : m->higher_is_better ? EVIDENCE_HIGHER : EVIDENCE_LOWER, what };
-    return evidence_figure(x->evidence, &f, x->err);
+    const int rc = of ? evidence_figure(x->evidence, &f, x->err) : no_memory(x->err);
+    mem_free(of);
+    return rc;
 }
 
 static int measured_figures(struct report *x, const struct task_metric *m, const struct robust_variant *v, const struct measured *d, bool first)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "eval/task_impl.h"
 
 #define DEPTH_MAX 8                /* folders, and groups, within each other */
@@ -228,7 +229,7 @@ static int new_group(struct adding *a, const json_t *tree, const struct task_yam
     if (json_is_number(version))
         snprintf(text, sizeof text, json_is_integer(version) ? "%.0f" : "%.1f", json_number_value(version));
     else if (json_is_string(version))
-        snprintf(text, sizeof text, "%.30s", json_string_value(version));
+        utf8_fit(text, sizeof text, json_string_value(version), json_string_length(version));
     if (!name)
         return ERR(a->err, FORMAT, "%s: a group without a name", task_yaml_at(y, "group"));
     TRY(own_string(&g->name, name, a->err));

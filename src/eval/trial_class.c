@@ -312,15 +312,17 @@ static int add_trigger(json_t *evidence, json_t *o, struct err *err)
 static int tell(json_t *evidence, const char *class, const struct token_found *f, const char *text, size_t n, const int64_t found[2],
                 const double *random, int n_searched, int n_token, struct err *err)
 {
-    char of[200];
     json_t *o = json_pack("{s:s, s:s%, s:i, s:i, s:i, s:I, s:I}", "target", class, "trigger", text, n, "tokens", n_token, "searched_texts", n_searched,
                           "steps", f->n_step, "queries",
                           (json_int_t)f->n_query, "gradients", (json_int_t)f->n_gradient);
     TRY(add_trigger(evidence, o, err));
-    snprintf(of, sizeof of, "%d tokens to %.100s", n_token, class);
-    TRY(put_rate(o, evidence, "trigger_success_rate", of, found[0], found[1],
-                 "other texts that the trigger makes this class, among those that it was not sought on", err));
-    return put_control(o, evidence, of, random, err);
+    char *of = mem_printf("%d tokens to %s", n_token, class);
+    int rc = of ? put_rate(o, evidence, "trigger_success_rate", of, found[0], found[1],
+                           "other texts that the trigger makes this class, among those that it was not sought on", err)
+           : ERR(err, NOMEM, "no memory for a trigger");
+    rc = rc ? rc : put_control(o, evidence, of, random, err);
+    mem_free(of);
+    return rc;
 }
 
 /* What a search begins from: n tokens of " ! ! !". */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/opt.h"
+#include "base/utf8.h"
 #include "card/licences.h"
 #include "card/mark.h"
 #include "report/parts.h"
@@ -191,7 +192,8 @@ static int index_metric(const json_t *f, struct buf *b, struct err *err)
     char name[400], low[32], high[32], n[32];
     TRY(yaml_line(b, "    - type: ", read_str(f, "name"), err));
     TRY(buf_printf(b, err, "      value: %.6g\n", read_number(f, "value")));
-    int k = snprintf(name, sizeof name, "%.200s", read_str(f, "name"));
+    utf8_fit(name, 201, read_str(f, "name"), strlen(read_str(f, "name")));
+    int k = (int)strlen(name);
     if (figure_has_interval(f))
         k += snprintf(name + k, sizeof name - (size_t)k, ", 95 %% interval %s to %s", figure_text(low, read_number(f, "low")),
                       figure_text(high, read_number(f, "high")));

@@ -41,12 +41,10 @@ static void say(struct making *m, const char *file, const char *sha256)
 __attribute__((format(printf, 2, 3))) static void add(struct making *m, const char *format, ...)
 {
     va_list list;
-    char text[1000];
     va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    if (buf_add_str(&m->b, text, m->err))
+    if (buf_vprintf(&m->b, m->err, format, list))
         m->d.failed = true;
+    va_end(list);
 }
 
 static void more(struct making *m, size_t n)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/mem.h"
 #include "card/bom.h"
 #include "report/outline.h"
 #include "report/parts.h"
@@ -38,11 +39,12 @@ static void parameters(struct bom *b, json_t *card)
 /* CycloneDX's values are texts. */
 static void metric(struct bom *b, json_t *list, const json_t *f)
 {
-    char type[200], value[32];
+    char *type = mem_printf("%s: %s", read_str(f, "kind") ? read_str(f, "kind") : "", read_str(f, "name") ? read_str(f, "name") : ""), value[32];
     json_t *o = doc_add(&b->d, list, doc_object(&b->d));
-    snprintf(type, sizeof type, "%.60s: %.120s", read_str(f, "kind") ? read_str(f, "kind") : "", read_str(f, "name") ? read_str(f, "name") : "");
     snprintf(value, sizeof value, "%.6g", read_number(f, "value"));
+    b->d.failed = b->d.failed || !type;
     doc_str(&b->d, o, "type", type);
+    mem_free(type);
     doc_str(&b->d, o, "value", value);
     doc_str(&b->d, o, "slice", read_str(f, "of"));
     if (!figure_has_interval(f))

@@ -187,6 +187,41 @@ static void crows_pairs_are_told_by_bias_type_with_small_ones_apart(void **state
     asked_release(&a);
 }
 
+/* Of letters of two bytes, with one before them, so that no even number of bytes ends between characters. */
+static void a_long_name_of_a_group_stands_there_whole(void **state)
+{
+    (void)state;
+    struct asked a;
+    struct buf b;
+    struct pool *pool;
+    json_t *evidence, *f;
+    char name[300] = "A";
+    size_t i;
+    int n = 0;
+    for (int k = 0; k < 120; k++)
+        strcat(name, "ж");
+    buf_init(&b);
+    OK(buf_add_str(&b, crows, &err));
+    for (int k = 0; k < 120; k++)
+        OK(buf_printf(&b, &err, "%d,more %d,less %d,stereo,%s\n", k, k, k, k < 60 ? name : "age"));
+    OK(file_write_all(in_dir("long.csv"), b.data, b.len, &err));
+    buf_release(&b);
+    OK(ask(&a, "crows_pairs_english", in_dir("long.csv")));
+    OK(answer_each(&a, first_of_two, NULL));
+    OK(evidence_new(&evidence, "bias", NULL, NULL, 1, &err));
+    OK(bias_add(evidence, &a.e.task[0], 1, NULL, &err));
+    OK(pool_new(&pool, 1, &err));
+    OK(group_report_add(evidence, &a.e.task[0], "bias_type", &(struct group_report_opts){ .seed = 1, .pool = pool }, &err));
+    json_array_foreach(json_object_get(evidence, "figures"), i, f) {
+        const char *of = json_string_value(json_object_get(f, "of"));
+        n += of && strstr(of, name) != NULL;
+    }
+    assert_true(n >= 2);
+    json_decref(evidence);
+    pool_free(pool);
+    asked_release(&a);
+}
+
 static void groups_of_a_task_are_scored_calibrated_and_compared(void **state)
 {
     (void)state;
@@ -241,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_document_of_bbq_that_is_neither_fails_and_is_named),
         cmocka_unit_test(a_field_that_pairs_lack_is_named),
         cmocka_unit_test(crows_pairs_are_told_by_bias_type_with_small_ones_apart),
+        cmocka_unit_test(a_long_name_of_a_group_stands_there_whole),
         cmocka_unit_test(groups_of_a_task_are_scored_calibrated_and_compared),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

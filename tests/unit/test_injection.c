@@ -199,7 +199,7 @@ static void every_prompt_is_counted_and_threads_change_nothing(void **state)
     (void)state;
     static const char template[] = "{% for m in messages %}{{ m.content }} {% endfor %}on";
     static struct seen seen[3];
-    static char longer[4096];
+    static char longer[4096], group[200] = "A";        /* of 161 bytes, none even of which ends between characters */
     char *model = model_with("tokenizer");
     struct chat *chat;
     const struct chat_source source = { "default", template, sizeof template - 1 };
@@ -209,8 +209,10 @@ static void every_prompt_is_counted_and_threads_change_nothing(void **state)
     buf_init(&b);
     for (int i = 0; i < 500; i++)
         strcat(longer, "the mat ");
-    OK(buf_printf(&b, &err, "{\"prompt\": \"the cat sat\", \"group\": \"a\", \"expected\": [\"t\", \"a\", \"o\", \"e\"]}\n{\"prompt\": \"the dog\", \"group\": \"b\"}\n{\"prompt\": \"%s\", \"group\": \"b\"}\n"
-                              "{\"prompt\": \"rain\", \"expected\": \"zebra\"}\n", longer));
+    for (int i = 0; i < 80; i++)
+        strcat(group, "ж");
+    OK(buf_printf(&b, &err, "{\"prompt\": \"the cat sat\", \"group\": \"%s\", \"expected\": [\"t\", \"a\", \"o\", \"e\"]}\n{\"prompt\": \"the dog\", \"group\": \"b\"}\n{\"prompt\": \"%s\", \"group\": \"b\"}\n"
+                              "{\"prompt\": \"rain\", \"expected\": \"zebra\"}\n", group, longer));
     for (int way = 0; way < 3; way++) {
         struct prompts p = { 0 };
         struct run *r;

@@ -77,6 +77,25 @@ static void each_section_has_its_evidence(void **state)
     let_go(&of);
 }
 
+/* As long as the journal takes it, and of letters of two bytes: whole, wherever a buffer would have ended. */
+static void a_long_reason_stands_there_whole(void **state)
+{
+    (void)state;
+    struct outline_of of = all_of_it();
+    char reason[1001] = "";
+    for (int i = 0; i < 500; i++)
+        strcat(reason, "ж");
+    json_object_set_new(json_array_get(of.history, 0), "reason", json_string(reason));
+    json_object_set_new(read_open(of.version), "reason", json_string(reason));
+    json_t *o;
+    OK(outline_make(&o, OUTLINE_ANNEX_IV, &of, &err));
+    const char *at = strstr(evidence(o, "1(a)"), reason);
+    assert_non_null(at);
+    assert_non_null(strstr(at + 1, reason));
+    json_decref(o);
+    let_go(&of);
+}
+
 static void a_page_has_no_markup_of_others(void **state)
 {
     (void)state;
@@ -145,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_section_has_its_evidence),
+        cmocka_unit_test(a_long_reason_stands_there_whole),
         cmocka_unit_test(a_page_has_no_markup_of_others),
         cmocka_unit_test(a_bill_has_the_model_its_files_and_figures),
         cmocka_unit_test(anything_may_be_missing_or_wrong),
