@@ -14,7 +14,7 @@ struct judging {
     const struct registry_version *v;
     const json_t *policy;
     json_t *checks;
-    json_t *own, *audits;                   /* [{ blob, kind, tree }] */
+    json_t *own, *audits;                   /* [{ blob, kind, seq, tree }] */
     char unaudited[200];                    /* why audits do not say all: data that has none; "" */
     json_t *facts;
     struct manifest files;
@@ -35,6 +35,24 @@ static int read_tree(const struct judging *j, const char *blob, json_t **out, st
     return rc;
 }
 
+static double date_of(const json_t *e)
+{
+    const double date = tree_number_at(json_object_get(e, "tree"), "date");
+    return isnan(date) ? -INFINITY : date;
+}
+
+/* Behind what came later, and is newer: what one record put beside the version goes by its own date, where it has one. */
+static int insert(json_t *list, json_t *e)
+{
+    size_t i = json_array_size(list);
+    for (; e && i; i--) {
+        const json_t *before = json_array_get(list, i - 1);
+        if (!json_equal(json_object_get(before, "seq"), json_object_get(e, "seq")) || date_of(before) >= date_of(e))
+            break;
+    }
+    return json_array_insert_new(list, i, e);
+}
+
 static int read_rows(const struct judging *j, json_t *list, struct db_rows *r, struct err *err)
 {
     int rc;
@@ -43,7 +61,7 @@ static int read_rows(const struct judging *j, json_t *list, struct db_rows *r, s
         if (!strcmp(db_text(r, 1), "file"))
             continue;
         rc = read_tree(j, db_text(r, 0), &tree, err);
-        if (!rc && json_array_append_new(list, json_pack("{s:s, s:s, s:O}", "blob", db_text(r, 0), "kind", db_text(r, 1), "tree", tree)))
+        if (!rc && insert(list, json_pack("{s:s, s:s, s:I, s:O}", "blob", db_text(r, 0), "kind", db_text(r, 1), "seq", (json_int_t)db_int(r, 2), "tree", tree)))
             rc = no_memory(err);
         json_decref(tree);
         if (rc)
@@ -52,9 +70,9 @@ static int read_rows(const struct judging *j, json_t *list, struct db_rows *r, s
     return rc;
 }
 
-#define OWN "SELECT blob, kind FROM evidence WHERE name = $1 AND number = $2 ORDER BY seq DESC, blob"
+#define OWN "SELECT blob, kind, seq FROM evidence WHERE name = $1 AND number = $2 ORDER BY seq DESC, file DESC, blob"
 #define AUDITS "WITH RECURSIVE up (id) AS (SELECT CAST($1 AS TEXT) UNION SELECT l.parent FROM lineage l JOIN up ON l.child = up.id)" \
-               " SELECT e.blob, e.kind FROM evidence e JOIN up ON e.name || '@' || CAST(e.number AS TEXT) = up.id WHERE e.kind = 'audit' AND e.seq =" \
+               " SELECT e.blob, e.kind, e.seq FROM evidence e JOIN up ON e.name || '@' || CAST(e.number AS TEXT) = up.id WHERE e.kind = 'audit' AND e.seq =" \
                " (SELECT max(n.seq) FROM evidence n WHERE n.name = e.name AND n.number = e.number AND n.kind = 'audit') ORDER BY e.seq DESC, e.blob"
 
 /* Data that was made from other data has an audit of its own, which is of what was left of that. */

@@ -116,6 +116,25 @@ static void the_newest_evidence_of_this_model_counts(void **state)
     assert_string_equal(judged("evaluation: {size: {min: 1}}"), "ok 1.0");
 }
 
+/* Whatever their digests are, and whichever was named first. */
+static void of_evidence_that_came_at_once_the_date_counts(void **state)
+{
+    (void)state;
+    version_here();
+    for (int i = 0; i < 8; i++) {
+        char text[2][200], path[2][200];
+        const char *evidence[] = { path[i % 2], path[!(i % 2)] };
+        for (int k = 0; k < 2; k++) {
+            snprintf(text[k], 200, "{\"kind\": \"speed\", \"date\": %d.5, \"figures\": [{\"name\": \"rate%d\", \"of\": null, \"value\": %d}]}", 1000 + k, i, k);
+            snprintf(path[k], 200, "%s/%c.json", test_dir, "za"[k]);
+            OK(file_write_all(path[k], text[k], strlen(text[k]), &err));
+        }
+        OK(registry_attach(g, &v, &(struct registry_addition){ .evidence = evidence, .n_evidence = 2 }, &by, &err));
+        snprintf(text[0], 200, "evaluation: {rate%d: {min: 1}}", i);
+        assert_string_equal(judged(text[0]), "ok 1.0");
+    }
+}
+
 /* Of results, of an evaluation, in a part of one, of a comparison. */
 static void what_was_stopped_does_not_count(void **state)
 {
@@ -330,7 +349,7 @@ static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
 
 #define G(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest gates[] = {
-    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(what_was_stopped_does_not_count), G(calibration_and_comparison),
+    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(what_was_stopped_does_not_count), G(of_evidence_that_came_at_once_the_date_counts), G(calibration_and_comparison),
     G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources),
     G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
 };
