@@ -47,6 +47,8 @@ history 4
 echo '--- and again: what is there now was gone back to'
 watch two.yaml
 history 3
+echo '--- without an --until what is new is watched, and nothing of before'
+lathe watch chat $(cut -d ' ' -f 1-2 times) --once --signals prompt_tokens | head -n 1
 echo '--- with a canary beside it that is what goes, and nothing more'
 lathe registry promote chat@3 --canary 50% --reason 'once more' > /dev/null
 echo '- {signal: prompt_nll, when: alarm, do: [stop_canary, rollback]}' > both.yaml
