@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/recorded.h"
@@ -41,13 +42,25 @@ static void print_record(const json_t *o)
     printf("\n");
 }
 
+/* With all digits of numbers: they are hashed. */
+static int print_whole(json_t *o, struct err *err)
+{
+    char *text = o ? tree_dumps(o, JSON_INDENT(2)) : NULL;
+    json_decref(o);
+    if (!text)
+        return ERR(err, NOMEM, "no memory to print the records");
+    puts(text);
+    mem_free(text);
+    return 0;
+}
+
 static int history(struct registry *g, void *ctx, struct err *err)
 {
     json_t *records, *o;
     size_t i;
     TRY(registry_history(g, ctx, n_record, &records, err));
     if (cmd_json)
-        return cmd_print_json(json_pack("{s:o}", "records", records), err);
+        return print_whole(json_pack("{s:o}", "records", records), err);
     json_array_foreach(records, i, o)
         print_record(o);
     json_decref(records);

@@ -1,5 +1,7 @@
 #include "store/journal.h"
+#include <stdlib.h>
 #include <string.h>
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "base/utf8.h"
@@ -58,7 +60,86 @@ static int stamp(json_t *record, const struct journal_head *last, char t[WHEN_TE
     return rc || json_object_set_new(record, "t", json_string(t)) ? ERR(err, NOMEM, "no memory for a record") : 0;
 }
 
-static char *canonical(const json_t *record) { return tree_dumps(record, JSON_SORT_KEYS | JSON_COMPACT); }
+/* A number as ECMAScript writes it: the fewest digits that are it, and an exponent below 1e-6 and from 1e18 on (there from 1e21 on, but who reads it takes
+ * what has neither point nor exponent for a whole number of 64 bits). */
+static int add_real(struct buf *b, double v, struct err *err)
+{
+    char text[40], digits[24];
+    int n = 0;
+    for (int k = 0; k < 17; k++) {
+        snprintf(text, sizeof text, "%.*e", k, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    const char *e = strchr(text, 'e');
+    const int point = atoi(e + 1) + 1;               /* 0.DIGITS times ten to it */
+    for (const char *p = text; p < e; p++)
+        if (*p >= '0' && *p <= '9')
+            digits[n++] = *p;
+    digits[n] = 0;
+    if (v == 0)
+        return buf_add_char(b, '0', err);
+    if (v < 0)
+        TRY(buf_add_char(b, '-', err));
+    if (n <= point && point <= 18)
+        return buf_printf(b, err, "%s%.*s", digits, point - n, "000000000000000000");
+    if (0 < point && point < n)
+        return buf_printf(b, err, "%.*s.%s", point, digits, digits + point);
+    if (-6 < point && point <= 0)
+        return buf_printf(b, err, "0.%.*s%s", -point, "00000", digits);
+    return buf_printf(b, err, "%c%s%se%+d", digits[0], n > 1 ? "." : "", digits + 1, point - 1);
+}
+
+static int add_canonical(struct buf *b, const json_t *v, struct err *err);
+
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+static int add_object(struct buf *b, const json_t *o, struct err *err)
+{
+    const size_t n = json_object_size(o);
+    const char **key = mem_alloc_array(n + 1, sizeof *key), *name;
+    json_t *v;
+    size_t k = 0;
+    if (!key)
+        return ERR(err, NOMEM, "no memory for a record");
+    json_object_foreach((json_t *)(uintptr_t)o, name, v)
+        key[k++] = name;
+    qsort(key, n, sizeof *key, by_name);
+    int rc = buf_add_char(b, '{', err);
+    for (k = 0; k < n && !rc; k++) {
+        json_t *text = json_string(key[k]);
+        rc = k ? buf_add_char(b, ',', err) : 0;
+        rc = rc ? rc : text ? add_canonical(b, text, err) : ERR(err, NOMEM, "no memory for a record");
+        rc = rc ? rc : buf_add_char(b, ':', err);
+        rc = rc ? rc : add_canonical(b, json_object_get(o, key[k]), err);
+        json_decref(text);
+    }
+    mem_free(key);
+    return rc ? rc : buf_add_char(b, '}', err);
+}
+
+/* RFC 8785. */
+static int add_canonical(struct buf *b, const json_t *v, struct err *err)
+{
+    size_t i;
+    const json_t *item;
+    if (json_is_object(v))
+        return add_object(b, v, err);
+    if (json_is_real(v))
+        return add_real(b, json_real_value(v), err);
+    if (!json_is_array(v)) {
+        char *text = tree_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+        const int rc = text ? buf_add_str(b, text, err) : ERR(err, NOMEM, "no memory for a record");
+        mem_free(text);
+        return rc;
+    }
+    TRY(buf_add_char(b, '[', err));
+    json_array_foreach(v, i, item) {
+        TRY(i ? buf_add_char(b, ',', err) : 0);
+        TRY(add_canonical(b, item, err));
+    }
+    return buf_add_char(b, ']', err);
+}
 
 int journal_append(struct journal_head *out, struct db *db, json_t *record, const struct journal_by *by, struct err *err)
 {
@@ -70,12 +151,15 @@ int journal_append(struct journal_head *out, struct db *db, json_t *record, cons
     if (json_object_set_new(record, "seq", json_integer(out->seq)) || json_object_set_new(record, "actor", json_string(by->actor ? by->actor : "")) ||
         json_object_set_new(record, "reason", json_string(by->reason ? by->reason : "")) || json_object_set_new(record, "prev_hash", json_string(last.hash)))
         return ERR(err, NOMEM, "no memory for a record");
-    char *text = canonical(record);
-    int rc = text ? sha256_of(text, strlen(text), out->hash, err) : ERR(err, NOMEM, "no memory for a record");
+    struct buf text;
+    buf_init(&text);
+    int rc = add_canonical(&text, record, err);
+    if (!rc)
+        rc = sha256_of(text.data, text.len, out->hash, err);
     if (!rc)
         rc = db_run(db, "INSERT INTO journal (seq, t, name, hash, record) VALUES ($1, $2, $3, $4, $5)",
-                    DB_ARGS(DB_I(out->seq), DB_T(out->t), DB_T(tree_text_at(record, "name")), DB_T(out->hash), DB_T(text)), NULL, err);
-    mem_free(text);
+                    DB_ARGS(DB_I(out->seq), DB_T(out->t), DB_T(tree_text_at(record, "name")), DB_T(out->hash), DB_T(text.data)), NULL, err);
+    buf_release(&text);
     return rc;
 }
 
@@ -101,15 +185,40 @@ struct step {
     char found[SHA256_HEX];                      /* the digest of text */
 };
 
+static bool in_number(char c) { return c && strchr("+-.0123456789eE", c); }
+
+/* Is it the same text, but for how numbers that are not whole are written?  Older records have 17 digits of them, and 50.0 for 50. */
+static bool same_form(const char *a, const char *b)
+{
+    for (bool quoted = false; *a && *a == *b; a++, b++) {
+        if (*a == '\\' && a[1] == b[1] && a[1])
+            a++, b++;
+        else if (*a == '"')
+            quoted = !quoted;
+        else if (!quoted && (*a == '-' || (*a >= '0' && *a <= '9'))) {
+            size_t n_a = 0, n_b = 0;
+            while (in_number(a[n_a]))
+                n_a++;
+            while (in_number(b[n_b]))
+                n_b++;
+            const bool equal = n_a == n_b && !memcmp(a, b, n_a), real = memchr(b, '.', n_b) || memchr(b, 'e', n_b);
+            if (!equal && !(real && strtod(a, NULL) == strtod(b, NULL)))
+                return false;
+            a += n_a - 1, b += n_b - 1;
+        }
+    }
+    return !*a && !*b;
+}
+
 /* Is the record's text the canonical form of what it says? */
 static int is_canonical(const json_t *record, const char *text, bool *same, struct err *err)
 {
-    char *again = canonical(record);
-    if (!again)
-        return ERR(err, NOMEM, "no memory to read the journal");
-    *same = !strcmp(again, text);
-    mem_free(again);
-    return 0;
+    struct buf again;
+    buf_init(&again);
+    const int rc = add_canonical(&again, record, err);
+    *same = !rc && same_form(again.data, text);
+    buf_release(&again);
+    return rc;
 }
 
 /* *wrong: what is wrong with a record that follows on last, or NULL.  *record is the caller's. */

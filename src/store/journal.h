@@ -1,7 +1,7 @@
 /* journal.h - every change of a registry, in order, each with the digest of the one before: what is in it cannot be edited without trace.
  *
  * A record is an object of JSON: seq (from 1 on, without gaps), t (RFC 3339), actor, action, name, reason, prev_hash, and what its action
- * needs (registry_apply.h).  It is kept as canonical JSON (RFC 8785: keys sorted, no spaces); its hash is the SHA-256 of that text, and
+ * needs (registry_apply.h).  It is kept as canonical JSON (RFC 8785: keys sorted, no spaces, the shortest form of numbers; records of before that had 17 digits are taken); its hash is the SHA-256 of that text, and
  * the next one's prev_hash.  The first has 64 zeros there.
  * Times only go up: where the clock was set back a record is a nanosecond after the one before, and its `clock` is what the clock said. */
 #ifndef STORE_JOURNAL_H

@@ -46,6 +46,67 @@ static int64_t records(void)
     return h.seq;
 }
 
+/* ---- records ---- */
+
+static int no_record(void *ctx, json_t *record, struct err *e) { return (void)ctx, (void)record, (void)e, 0; }
+
+static int count_bad(void *ctx, int64_t seq, const char *what, struct err *e)
+{
+    (void)seq, (void)e;
+    print_message("%s\n", what);
+    ++*(int *)ctx;
+    return 0;
+}
+
+static int bad_records(void)
+{
+    int n = 0;
+    struct journal_head h;
+    OK(journal_walk(registry_db(g), no_record, count_bad, &n, &h, &err));
+    return n;
+}
+
+/* RFC 8785, appendix B, but for whole numbers from 1e18 on.  Those that were written with 17 digits, or by a library that writes fewer, are canonical, too; what is no number is compared as it is. */
+static void numbers_of_records_are_as_rfc_8785_has_them(void **state)
+{
+    (void)state;
+    registry_here();
+    static const char expected[] = "\"n\":[0,5e-324,-5e-324,1.7976931348623157e+308,9007199254740992,2.9514790517935283e+20,9.999999999999997e+22,1e+23,1.0000000000000001e+23,9.999999999999997e+20,1e+21,"
+                                   "9.999999999999997e-7,0.000001,333333333.3333332,333333333.33333325,-0.0000033333333333333333,1424953923781206.2,0.7,50,1e-7,123.5,7]";
+    const double of[] = { -0.0, 5e-324, -5e-324, 1.7976931348623157e+308, 9007199254740992, 295147905179352830000., 9.999999999999997e+22, 1e+23, 1.0000000000000001e+23, 999999999999999700000., 1e21,
+                          9.999999999999997e-7, 1e-6, 333333333.3333332, 333333333.33333325, -0.0000033333333333333333, 1424953923781206.2, 0.7, 50, 1e-7, 123.5 };
+    static const struct { const char *from, *to; int bad; } changes[] = {
+        { ",0.7,50,", ",0.69999999999999996,50.0,", 0 }, { "7]", "8.0]", 0 }, { ":[0", ": [0", 1 }, { "\"m\"", "\"\\u006d\"", 1 }, { ",7]", ",07]", 1 },
+    };
+    json_t *record = json_pack("{s:s, s:s, s:[]}", "action", "collect", "name", "m", "n"), *n = json_object_get(record, "n");
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        json_array_append_new(n, json_real(of[i]));
+    json_array_append_new(n, json_integer(7));
+    struct journal_head h;
+    struct db_rows *r;
+    OK(db_begin(registry_db(g), &err));
+    OK(journal_append(&h, registry_db(g), record, &by, &err));
+    OK(db_commit(registry_db(g), &err));
+    json_decref(record);
+    OK(db_query(&r, registry_db(g), "SELECT record FROM journal", NULL, 0, &err));
+    assert_int_equal(db_next(r, &err), 1);
+    char *text = mem_strdup(db_text(r, 0));
+    db_rows_free(r);
+    if (!strstr(text, expected))
+        fail_msg("found %s", text);
+    assert_int_equal(bad_records(), 0);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        const char *at = strstr(text, changes[i].from);
+        char hash[SHA256_HEX], *other = mem_printf("%.*s%s%s", (int)(at - text), text, changes[i].to, at + strlen(changes[i].from));
+        OK(sha256_of(other, strlen(other), hash, &err));
+        OK(db_run(registry_db(g), "UPDATE journal SET record = $1, hash = $2", DB_ARGS(DB_T(other), DB_T(hash)), NULL, &err));
+        if (bad_records() != changes[i].bad)
+            fail_msg("found %d, expected %d of %s", !changes[i].bad, changes[i].bad, other);
+        mem_free(other);
+    }
+    mem_free(text);
+}
+
 /* ---- names and places ---- */
 
 static void names_versions_and_aliases_are_told_apart(void **state)
@@ -830,6 +891,7 @@ static const struct CMUnitTest registry[] = {
     R(a_signature_comes_with_the_folder_and_lies_beside_the_files),
     R(an_alias_moves_on_and_back),
     R(a_candidate_stands_beside_and_settles_or_goes),
+    R(numbers_of_records_are_as_rfc_8785_has_them),
     R(moves_that_are_not_right_change_nothing),
     R(of_two_moves_from_one_state_the_second_is_refused),
     R(an_alias_can_go),
