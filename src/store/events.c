@@ -311,7 +311,9 @@ int events_feedback(struct events *e, const struct feedback *f, int64_t gone, in
     TRY(*f->owner ? events_hash(e, f->owner, owner, err) : 0);
     int rc = clean(&label, f->label, err);
     rc = rc ? rc : clean(&comment, f->comment, err);
-    rc = rc ? rc : write_feedback(e, f, owner, label, comment, gone, n, err);
+    rc = rc ? rc : db_begin(e->db, err);                 /* another's write is waited for before the moment of this one is taken */
+    if (!rc)
+        rc = db_end(e->db, write_feedback(e, f, owner, label, comment, gone, n, err), err);
     if (!rc && !*n)
         rc = ERR(err, NOTFOUND, "no answer '%.64s' of yours was recorded", f->id);
     mem_free(label);

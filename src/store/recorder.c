@@ -193,11 +193,16 @@ static void count(struct recorder *r, uint64_t written, uint64_t lost, uint64_t 
     pthread_mutex_unlock(&r->lock);
 }
 
-/* A row that the tables do not take is lost, the others are not. */
-static int write_rows(struct recorder *r, uint64_t *written, uint64_t *lost, struct err *err)
+/* Up to *rest, as far as it gets before it is time to commit.  A row that the tables do not take is lost, the others are not. */
+static int write_rows(struct recorder *r, struct record **rest, uint64_t *written, uint64_t *lost, struct err *err)
 {
     struct record **at = &r->taken;
-    while (*at) {
+    const double until = clock_wall() + RECORDER_COMMIT_S;
+    for (*rest = NULL; *at;) {
+        if (*written && clock_wall() > until) {
+            *rest = *at;
+            return 0;
+        }
         struct record *c = *at;
         describe(r, c);
         const int rc = events_write(r->e, &c->ev, gone_at(r, c->ev.t), err);
@@ -221,10 +226,11 @@ static int write_rows(struct recorder *r, uint64_t *written, uint64_t *lost, str
 static int write_taken(struct recorder *r, struct err *err)
 {
     TRY(open_database(r, err));
-    for (int rc = ERR_RANGE; r->taken && rc == ERR_RANGE;) {
+    while (r->taken) {
         uint64_t written = 0, lost = 0;
+        struct record *rest;
         TRY(db_begin(events_db(r->e), err));
-        rc = write_rows(r, &written, &lost, err);
+        int rc = write_rows(r, &rest, &written, &lost, err);
         if (rc)
             db_rollback(events_db(r->e));
         else
@@ -233,7 +239,7 @@ static int write_taken(struct recorder *r, struct err *err)
         if (rc && rc != ERR_RANGE)
             return rc;
         if (!rc)
-            release_taken(r, NULL);
+            release_taken(r, rest);
     }
     return 0;
 }

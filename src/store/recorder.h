@@ -10,6 +10,7 @@
 #include "store/events.h"
 
 #define RECORDER_GATHER_S 0.25   /* records are gathered for so long before they are written together */
+#define RECORDER_COMMIT_S 0.5    /* rows are committed after so long: who follows what is written waits a little longer than that (ANSWERS_SETTLE_NS) */
 #define RECORDER_WAIT 16384
 #define RECORDER_BYTES ((size_t)32 << 20)
 

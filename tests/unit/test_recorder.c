@@ -99,6 +99,70 @@ static void texts_are_kept_only_where_that_is_asked_for(void **state)
     assert_int_equal(rows("SELECT count(*) FROM answer_text"), 0);
 }
 
+/* Each row takes its time, as on a server that is far away. */
+static atomic_int n_described;
+static struct recorder *slow;
+static uint64_t written_meanwhile;
+
+static void describe_slowly(struct record *c)
+{
+    (void)c;
+    nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
+    if (++n_described == 60)
+        written_meanwhile = recorder_counts(slow).n_written;
+}
+
+/* So that none is seen long after its moment of writing. */
+static void rows_that_take_long_are_committed_in_parts(void **state)
+{
+    (void)state;
+    OK(recorder_open(&slow, &(struct recorder_opts){ .where = test_dir, .server = "here:1", .retain_s = 3600, .describe = describe_slowly }, &err));
+    for (int i = 0; i < 60; i++)
+        add(slow, "a", i);
+    recorder_stop(slow);
+    assert_true(written_meanwhile > 0 && written_meanwhile < 60);
+    assert_int_equal(recorder_counts(slow).n_written, 60);
+    recorder_free(slow);
+    assert_int_equal(rows("SELECT count(*) FROM answer"), 60);
+}
+
+static void *hold_the_writers_place(void *ctx)
+{
+    struct db *db = ctx;
+    struct err none;
+    nanosleep(&(struct timespec){ 0, 300000000 }, NULL);
+    if (db_run(db, "INSERT INTO answer_text (id, choice, gone) VALUES ('z', 0, $1)", DB_ARGS(DB_I(when_now())), NULL, &none))
+        return NULL;
+    return db_commit(db, &none) ? NULL : db;
+}
+
+/* Its moment is not the one before it waited for another's write. */
+static void feedback_is_of_the_moment_when_it_is_written(void **state)
+{
+    (void)state;
+    struct recorder *r = opened(false);
+    struct events *e;
+    struct db *db;
+    pthread_t t;
+    void *held;
+    int64_t n;
+    char *at = place();
+    add(r, "a", 1);
+    wait_for(r, 1);
+    recorder_free(r);
+    OK(events_open(&e, test_dir, false, &err));
+    OK(db_open(&db, at, &err));
+    OK(db_begin(db, &err));
+    assert_int_equal(pthread_create(&t, NULL, hold_the_writers_place, db), 0);
+    OK(events_feedback(e, &(struct feedback){ .id = "a-1", .choice = -1, .owner = "", .score = 1 }, INT64_MAX, &n, &err));
+    assert_int_equal(pthread_join(t, &held), 0);
+    assert_non_null(held);
+    assert_int_equal(rows("SELECT count(*) FROM feedback f, answer_text t WHERE t.id = 'z' AND f.written > t.gone"), 1);
+    events_close(e);
+    db_close(db);
+    mem_free(at);
+}
+
 /* ---- feedback ---- */
 
 struct told { atomic_int n; int rc; int64_t answers; };
@@ -262,7 +326,7 @@ int main(void)
 {
     log_level_set(LOG_QUIET);
     const struct CMUnitTest tests[] = {
-        EACH(all_of_many_threads_are_written), EACH(texts_are_kept_only_where_that_is_asked_for), EACH(feedback_finds_the_answer_that_came_just_before), EACH(a_removed_database_is_made_anew),
+        EACH(rows_that_take_long_are_committed_in_parts), EACH(feedback_is_of_the_moment_when_it_is_written), EACH(all_of_many_threads_are_written), EACH(texts_are_kept_only_where_that_is_asked_for), EACH(feedback_finds_the_answer_that_came_just_before), EACH(a_removed_database_is_made_anew),
         EACH(what_waits_while_the_database_is_gone_is_written_when_it_is_back), EACH(beyond_what_may_wait_answers_are_lost_and_counted), EACH(a_file_that_is_no_database_is_told),
         EACH(a_killed_process_keeps_what_was_counted_as_written),
     };
