@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "store/events_impl.h"
@@ -323,13 +324,16 @@ int events_feedback(struct events *e, const struct feedback *f, int64_t gone, in
 
 /* ---- gone ---- */
 
-/* What was deleted lies in the log of SQLite, too. */
+/* What was deleted lies in the log of SQLite, too.  PostgreSQL takes one VACUUM at a time: several in one text are a transaction, in which it refuses them. */
 static void forget(struct events *e, bool all)
 {
-    if (e->postgres)
-        db_script(e->db, "VACUUM answer_text; VACUUM feedback;", NULL);
-    else
-        db_script(e->db, all ? "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);" : "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);", NULL);
+    static const char *const lite[] = { "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);", NULL }, *const lite_all[] = { "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);", NULL },
+                      *const postgres[] = { "VACUUM answer_text", "VACUUM feedback", NULL }, *const postgres_all[] = { "VACUUM answer_text", "VACUUM feedback", "VACUUM answer", NULL };
+    const char *const *sql = e->postgres ? all ? postgres_all : postgres : all ? lite_all : lite;
+    struct err err;
+    for (; *sql; sql++)
+        if (db_script(e->db, *sql, &err) < 0)
+            log_warn("%s: what was deleted may lie in the database's files for a while: %s", events_name(e), err.msg);
 }
 
 static int delete_over(struct events *e, int64_t now, int64_t *n, struct err *err)

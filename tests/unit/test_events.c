@@ -310,6 +310,13 @@ static void a_user_is_erased_whole(void **state)
     assert_int_equal(n, 0);
     if (!on_postgres)
         assert_false(lies_in_files("words of anna"));
+    OK(events_erase(e, "bob", &n, &err));
+    assert_int_equal(n, 1);
+    for (size_t i = 0; i < 3 && on_postgres; i++) {       /* no dead row is left, and so no page */
+        static const char *const sizes[] = { "SELECT pg_relation_size('answer')", "SELECT pg_relation_size('answer_text')", "SELECT pg_relation_size('feedback')" };
+        OK(db_query_int(&n, events_db(e), -1, sizes[i], NULL, 0, &err));
+        assert_int_equal(n, 0);
+    }
     events_close(e);
 }
 
