@@ -252,8 +252,16 @@ struct adapter {
 static int refuse_others(const json_t *c, const char *path, struct err *err)
 {
     static const char *const off[] = { "use_dora", "lora_bias", "use_qalora" };
-    static const char *const empty[] = { "rank_pattern", "alpha_pattern", "trainable_token_indices" };
+    static const char *const empty[] = { "rank_pattern", "alpha_pattern", "trainable_token_indices", "alora_invocation_tokens" };
+    static const char *const starts[] = { "gaussian", "eva", "orthogonal" };      /* the others (pissa, olora, corda, loftq) take what they begin with from the base's weights */
+    const json_t *start = json_object_get(c, "init_lora_weights");
     const char *bias;
+    bool plain = !start || json_is_null(start) || json_is_boolean(start);
+    for (size_t i = 0; json_is_string(start) && i < sizeof starts / sizeof *starts; i++)
+        plain = plain || !strcmp(json_string_value(start), starts[i]);
+    if (!plain)
+        return ERR(err, UNSUPPORTED, "%s: init_lora_weights is '%.40s', with which peft changes the base's weights, expected an adapter of the weights as they are (save_pretrained with path_initial_model_for_weight_conversion makes one)",
+                   path, json_is_string(start) ? json_string_value(start) : "no word");
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
         if (json_is_true(json_object_get(c, off[i])))
             return ERR(err, UNSUPPORTED, "%s: %s is true, expected plain LoRA", path, off[i]);
