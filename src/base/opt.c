@@ -80,7 +80,9 @@ static bool parse_int(const char *text, int64_t *out)
 {
     char *end;
     errno = 0;
-    const long long v = strtoll(text, &end, 0);
+    const char *digits = text + strspn(text, " \t\n\v\f\r");
+    digits += *digits == '-' || *digits == '+';
+    const long long v = strtoll(text, &end, digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X') ? 16 : 10);      /* 010 is ten, as in YAML */
     *out = v;
     return end != text && !*end && !errno;
 }

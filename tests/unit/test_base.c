@@ -432,6 +432,9 @@ static void options_are_read_in_all_their_forms(void **state)
     assert_string_equal(word, "x");
     assert_string_equal(choice, "green");
     assert_string_equal(args[1], "b");
+    assert_true(parse("--number 010", args) == 0 && number == 10);          /* zeros in front change nothing */
+    assert_true(parse("--number 08", args) == 0 && number == 8);
+    assert_true(parse("--number 0x0a", args) == 0 && number == 10);
     assert_int_equal(parse("--flag --no-flag -- --number", args), 1);
     assert_false(flag);
     assert_string_equal(args[0], "--number");
