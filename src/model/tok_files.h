@@ -10,7 +10,7 @@ int tok_load_json(struct tok **out, const char *path, struct err *err);
 /* Lines of base64, a space and a rank (OpenAI's).  kind: "r50k", "p50k", "cl100k", "o200k", "qwen", "llama3", "llama4": how text is
  * split and which special tokens there are. */
 int tok_parse_tiktoken(struct tok **out, const char *text, size_t n, const char *kind, const char *name, struct err *err);
-const char *tok_tiktoken_kind(const char *path);        /* the kind that a file's name tells, NULL if none */
+const char *tok_tiktoken_kind(const char *path);        /* the kind that a file's name tells, else the nearest folder of its path; NULL if none */
 
 /* SentencePiece's model file (protobuf). */
 int tok_parse_spm(struct tok **out, const char *data, size_t n, const char *name, struct err *err);

@@ -35,9 +35,15 @@ static const struct kind { const char *name, *split; struct special special[12];
 
 const char *tok_tiktoken_kind(const char *path)
 {
-    for (size_t i = 0; i < N_KINDS; i++)
-        if (strcasestr(path, kinds[i].name))
-            return kinds[i].name;
+    char part[256];
+    for (size_t end = strlen(path), at; end; end = at ? at - 1 : 0) {
+        for (at = end; at && path[at - 1] != '/'; at--)
+            ;
+        snprintf(part, sizeof part, "%.*s", end - at < sizeof part ? (int)(end - at) : (int)sizeof part - 1, path + at);
+        for (size_t i = 0; i < N_KINDS; i++)
+            if (strcasestr(part, kinds[i].name))
+                return kinds[i].name;
+    }
     return NULL;
 }
 

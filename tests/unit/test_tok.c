@@ -483,6 +483,20 @@ static void a_message_of_several_ends_no_answer(void **state)
     tok_free(t);
 }
 
+static void ranks_are_of_the_kind_that_the_nearest_name_tells(void **state)
+{
+    (void)state;
+    static const struct { const char *path, *kind; } cases[] = {
+        { "/home/qwen-tests/llama3/tokenizer.model", "llama3" }, { "llama3/cl100k_base.tiktoken", "cl100k" }, { "/r50k/x/tokenizer.model", "r50k" },
+        { "Qwen/qwen.tiktoken", "qwen" }, { "tokenizer.model", NULL }, { "/", NULL }, { "", NULL }, { "Meta-Llama3//tokenizer.model", "llama3" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *kind = tok_tiktoken_kind(cases[i].path);
+        if (!kind != !cases[i].kind || (kind && strcmp(kind, cases[i].kind)))
+            fail_msg("%s is %s, expected %s", cases[i].path, kind ? kind : "nothing", cases[i].kind ? cases[i].kind : "nothing");
+    }
+}
+
 /* What a small file could make large: ids far from each other, normalizers that multiply. */
 static void a_file_cannot_ask_for_memory_without_bound(void **state)
 {
@@ -526,6 +540,7 @@ int main(void)
         cmocka_unit_test(short_texts_give_the_same_ids_from_a_cache_that_grew),
         cmocka_unit_test(a_stream_gives_whole_characters),
         cmocka_unit_test(a_message_of_several_ends_no_answer),
+        cmocka_unit_test(ranks_are_of_the_kind_that_the_nearest_name_tells),
         cmocka_unit_test(a_file_cannot_ask_for_memory_without_bound),
     };
     if (UNDER_THREAD)                  /* one thread runs the others */
