@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "model/gguf.h"
+#include "model/weights.h"
 
 /* ---- one piece of one tensor ---- */
 
@@ -55,6 +56,16 @@ static int not_finite(const struct piece *p, int64_t row, struct err *err)
     return ERR(err, NUMERIC, "tensor '%s': row %lld is too large", p->t->name, (long long)(p->row + row));
 }
 
+/* A number that was finite and is none in the type written. */
+static int too_large(const struct piece *p, int64_t row, struct err *err)
+{
+    int64_t k = 0;
+    while (k < p->columns - 1 && isfinite(p->y[row * p->columns + k]))
+        k++;
+    return ERR(err, NUMERIC, "tensor '%s': element %lld of row %lld is %g, which would be %g in %s, expected less", p->t->name, (long long)k, (long long)(p->row + row),
+               (double)p->x[row * p->columns + k], (double)p->y[row * p->columns + k], type_name(p->to));
+}
+
 /* ---- a tensor, piece by piece ---- */
 
 typedef int (*add_fn)(void *writer, int i, const void *p, size_t n, struct err *err);
@@ -89,6 +100,8 @@ static int convert_pieces(const struct source *s, struct piece *p, struct room *
         for (int64_t k = 0; k < n; k++) {
             if (!isfinite(p->norm[k]))
                 return not_finite(p, k, err);
+            if (!isfinite(p->miss[k]))
+                return too_large(p, k, err);
             miss += p->miss[k], norm += p->norm[k];
         }
         TRY(sink->add(sink->writer, i, r->out, (size_t)n * p->out_bytes, err));
@@ -116,13 +129,13 @@ static int convert_tensor(const struct source *s, const struct convert *c, const
     return rc;
 }
 
-/* What each tensor will be. */
-struct plan { enum cpu_type to; bool fell_back; };
+/* What each tensor will be, in the order of the new file.  of: which of the source it is. */
+struct plan { enum cpu_type to; bool fell_back; int of; size_t width; };
 
 static int convert_all(const struct source *s, const struct convert *c, const struct plan *plan, const struct sink *sink, struct err *err)
 {
     for (int i = 0; i < source_count(s); i++) {
-        const struct source_tensor *t = source_at(s, i);
+        const struct source_tensor *t = source_at(s, plan[i].of);
         struct convert_row row = { .name = t->name, .tensor = t, .to = plan[i].to, .fell_back = plan[i].fell_back };
         row.bytes = t->type == N_CPU_TYPE ? t->bytes : type_bytes(row.to, t->n);
         TRY(convert_tensor(s, c, t, t->name, row.to, i, sink, &row.error, err));
@@ -137,6 +150,8 @@ static struct plan *new_plan(const struct source *s, struct err *err)
     struct plan *p = mem_alloc_array((size_t)source_count(s), sizeof *p);
     if (!p)
         ERR(err, NOMEM, "no memory for %d tensors", source_count(s));
+    for (int i = 0; p && i < source_count(s); i++)
+        p[i].of = i;
     return p;
 }
 
@@ -223,15 +238,31 @@ static int add_st(void *w, int i, const void *p, size_t n, struct err *err) { re
 
 static enum st_dtype dtype_of(enum cpu_type t) { return t == TYPE_F32 ? ST_F32 : t == TYPE_F16 ? ST_F16 : ST_BF16; }
 
+/* The widest elements first, so that each tensor begins at a multiple of its own. */
+static int by_width(const void *a, const void *b)
+{
+    const struct plan *x = a, *y = b;
+    return x->width != y->width ? (x->width < y->width) - (x->width > y->width) : (x->of > y->of) - (x->of < y->of);
+}
+
+static bool stays(const struct source_tensor *t, const struct st_tensor *from) { return t->type == N_CPU_TYPE || (from && t->data && weights_is_constant(t->name)); }
+
 static int declare_st(const struct source *s, const struct convert *c, struct plan *plan, struct st_decl *d, struct err *err)
 {
-    for (int i = 0; i < source_count(s); i++) {
+    const int n = source_count(s);
+    for (int i = 0; i < n; i++) {
         const struct source_tensor *t = source_at(s, i);
         const struct st_tensor *from = safetensors_find(source_safetensors(s), t->name);
-        plan[i].to = t->type == N_CPU_TYPE ? N_CPU_TYPE : c->mix->type;
         if (t->type == N_CPU_TYPE && !from)
             return ERR(err, UNSUPPORTED, "tensor '%s' has no type that can be written", t->name);
-        d[i] = (struct st_decl){ .name = t->name, .dtype = from && t->type == N_CPU_TYPE ? from->dtype : dtype_of(plan[i].to), .rank = t->rank };
+        plan[i].to = stays(t, from) ? t->type : c->mix->type;
+        plan[i].width = st_dtype_size(stays(t, from) ? from->dtype : dtype_of(plan[i].to));
+    }
+    qsort(plan, (size_t)n, sizeof *plan, by_width);
+    for (int i = 0; i < n; i++) {
+        const struct source_tensor *t = source_at(s, plan[i].of);
+        const struct st_tensor *from = safetensors_find(source_safetensors(s), t->name);
+        d[i] = (struct st_decl){ .name = t->name, .dtype = stays(t, from) ? from->dtype : dtype_of(plan[i].to), .rank = t->rank };
         memcpy(d[i].shape, t->shape, sizeof t->shape);
     }
     return 0;

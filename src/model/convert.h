@@ -2,7 +2,7 @@
  *
  * The tensors stream through: two pieces of at most CONVERT_PIECE elements are in memory, and the pool's threads share
  * each.  The bytes written do not depend on the number of threads.  A weight that is not finite is an error that names
- * its tensor.  The new file appears when it is complete. */
+ * its tensor, and so is one that would not be finite in the new type.  The new file appears when it is complete. */
 #ifndef MODEL_CONVERT_H
 #define MODEL_CONVERT_H
 #include "base/pool.h"
@@ -40,6 +40,7 @@ struct convert {
 /* From a GGUF source: all its metadata but those of shards and QUALITY_KEYS, with the new general.file_type.  path may be the
  * source's own. */
 int convert_gguf(const struct source *s, const char *path, const struct convert *c, struct err *err);
-/* From a safetensors source, to F32, F16 or BF16: tensors of integers stay. */
+/* From a safetensors source, to F32, F16 or BF16: tensors of integers, and constants that models compute themselves, stay.  The widest
+ * types come first, else tensors are in the order of the source. */
 int convert_safetensors(const struct source *s, const char *path, const struct convert *c, struct err *err);
 #endif

@@ -166,6 +166,17 @@ static const struct { unsigned families; const char *pattern; } passed_over[] = 
     { F_MODERNBERT, "head.*" }, { F_MODERNBERT, "decoder.*" },
 };
 
+/* Those of the above that are no weights in any family: masks and frequencies. */
+bool weights_is_constant(const char *name)
+{
+    static const char *const ends[] = { ".masked_bias", ".attn.bias", ".attention.bias", ".rotary_emb.inv_freq" };
+    const size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (n >= strlen(ends[i]) && !strcmp(name + n - strlen(ends[i]), ends[i]))
+            return true;
+    return false;
+}
+
 static const char *slot_name(const struct config *c, int slot)
 {
     size_t i = 0;

@@ -114,6 +114,8 @@ void weight_take(const struct weight_held *h, const void *whole, void *held, siz
 void weight_put(const struct weight_held *h, const void *held, void *whole, size_t size);
 
 /* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
+/* Is it no weight but a mask or frequencies that models compute themselves, by its name?  Files of some makers have them. */
+bool weights_is_constant(const char *name);
 struct weights_names { const struct weights_list *l; const void *file; const void *(*find)(const void *file, const char *name); const char *strip, *put; };
 /* Decides by the embedding which of the family's two forms of names the file has. */
 void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name));

@@ -1,6 +1,7 @@
 /* weights_copy.c - weights copied out of and into safetensors files.  What lies otherwise in the file passes through CHUNK elements in
  * the file's order. */
 #include "model/weights.h"
+#include <math.h>
 #include <string.h>
 #include "base/mem.h"
 #include "cpu/quant.h"
@@ -139,8 +140,12 @@ static int save_part(struct st_writer *w, int i_tensor, const struct weight_part
             continue;
         }
         uint16_t *half = (uint16_t *)(chunk + CHUNK);
-        for (int64_t k = 0; k < n; k++)
+        for (int64_t k = 0; k < n; k++) {
             half[k] = dtype == ST_BF16 ? st_bf16(v[k]) : float_to_half(v[k]);
+            const uint16_t exponent = dtype == ST_BF16 ? 0x7f80 : 0x7c00;
+            if ((half[k] & exponent) == exponent && isfinite(v[k]))
+                return ERR(err, NUMERIC, "tensor '%s': a number is %g, which would be infinite in %s; nothing was written", p->name, (double)v[k], st_dtype_name(dtype));
+        }
         TRY(st_writer_add(w, i_tensor, half, (size_t)n * sizeof *half, err));
     }
     return 0;

@@ -26,11 +26,13 @@ static int by_row(const void *a, const void *b)
 
 static const void *find_in_source(const void *s, const char *name) { return source_find(s, name); }
 
-static int check_shape(const struct place *p, struct err *err)
+static int check_shape(const struct place *p, const struct source *s, struct err *err)
 {
     const struct source_tensor *t = p->t;
-    if (t->type == N_CPU_TYPE)
-        return ERR(err, UNSUPPORTED, "tensor '%s' has a type that is no weight's", t->name);
+    if (t->type == N_CPU_TYPE) {
+        const struct st_tensor *from = source_safetensors(s) ? safetensors_find(source_safetensors(s), t->name) : NULL;
+        return ERR(err, UNSUPPORTED, "tensor '%s' is %s, expected F32, F16, BF16, F8_E4M3 or F8_E5M2", t->name, from ? st_dtype_name(from->dtype) : "of a type that is no weight's");
+    }
     if (t->rank == p->part.rank && !memcmp(t->shape, p->part.shape, (size_t)t->rank * sizeof *t->shape))
         return 0;
     char text[2][100] = { "", "" };
@@ -69,7 +71,7 @@ static int places_new(struct placed **out, const struct weights_list *l, const s
         for (int j = 0; j < w->n_part && !rc; j++) {
             struct place *p = &all[i].place[j];
             p->t = weights_names_find(&names, w, j, &p->part);
-            rc = p->t ? check_shape(p, err) : ERR(err, FORMAT, "tensor '%s' is missing, expected for this model's configuration", p->part.name);
+            rc = p->t ? check_shape(p, s, err) : ERR(err, FORMAT, "tensor '%s' is missing, expected for this model's configuration", p->part.name);
             all[i].rows = all[i].rows && !rc && by_rows(p);
         }
         if (!rc)

@@ -290,6 +290,53 @@ static void safetensors_change_their_floats_and_nothing_else(void **state)
     assert_non_null(strstr(err.msg, "hold no q8_0"));
 }
 
+static void a_number_that_the_new_type_cannot_hold_is_refused(void **state)
+{
+    (void)state;
+    const int64_t shape[] = { 2, 32 };
+    float x[64] = { 0 };
+    x[5] = 70000;
+    struct gguf_writer *w;
+    OK(gguf_writer_new(&w, in_dir("big.gguf"), &err));
+    OK(gguf_declare(w, "blk.0.ffn_up.weight", 0, 2, shape, &err));
+    OK(gguf_writer_add(w, 0, x, sizeof x, &err));
+    OK(gguf_writer_commit(w, &err));
+    gguf_writer_free(w);
+    assert_int_equal(convert(in_dir("big.gguf"), in_dir("never.gguf"), "f16", true), ERR_NUMERIC);
+    assert_non_null(strstr(err.msg, "element 5 of row 0 is 70000, which would be inf in f16"));
+    assert_false(file_exists(in_dir("never.gguf")));
+    OK(convert(in_dir("big.gguf"), in_dir("big-bf16.gguf"), "bf16", true));
+}
+
+/* Pythia's files: what a mask has is no weight, and an odd number of halves may stand before whole numbers. */
+static void constants_stay_and_the_widest_come_first(void **state)
+{
+    (void)state;
+    static const char mask[] = "gpt_neox.layers.0.attention.masked_bias";
+    const struct st_decl d[] = { { "ids", ST_I64, 1, { 2 } }, { "w", ST_F32, 1, { 3 } }, { mask, ST_F16, 0, { 0 } } };
+    const int64_t ids[] = { 7, 8 };
+    const float x[] = { 1, 2, 3 };
+    const uint16_t minus_inf = 0xfc00;
+    struct st_writer *w;
+    struct source *s;
+    OK(st_writer_new(&w, in_dir("in.safetensors"), d, 3, NULL, 0, &err));
+    OK(st_writer_add(w, 0, ids, sizeof ids, &err));
+    OK(st_writer_add(w, 1, x, sizeof x, &err));
+    OK(st_writer_add(w, 2, &minus_inf, sizeof minus_inf, &err));
+    OK(st_writer_commit(w, &err));
+    st_writer_free(w);
+    OK(convert(in_dir("in.safetensors"), in_dir("half.safetensors"), "bf16", false));
+    OK(convert(in_dir("half.safetensors"), in_dir("whole.safetensors"), "f32", false));
+    OK(source_open(&s, in_dir("whole.safetensors"), &err));
+    const struct source_tensor *t = source_find(s, mask);
+    assert_true(t && t->type == TYPE_F16 && !memcmp(t->data, &minus_inf, 2));
+    t = source_find(s, "w");
+    assert_true(t && t->type == TYPE_F32 && !memcmp(t->data, x, sizeof x));
+    t = source_find(s, "ids");
+    assert_true(t && t->bytes == sizeof ids && !memcmp(t->data, ids, sizeof ids));
+    source_free(s);
+}
+
 static int set_up(void **state) { return !make_dir(state) ? pool_new(&pool, 3, &err) : -1; }
 static int tear_down(void **state) { pool_free(pool); return remove_dir(state); }
 
@@ -302,6 +349,8 @@ int main(void)
         cmocka_unit_test(the_files_of_stories260K_are_remade_from_f32_to_the_byte),
         cmocka_unit_test(files_tell_their_level_of_quantisation),
         cmocka_unit_test(pieces_and_threads_do_not_change_the_bytes),
+        cmocka_unit_test(a_number_that_the_new_type_cannot_hold_is_refused),
+        cmocka_unit_test(constants_stay_and_the_widest_come_first),
         cmocka_unit_test(safetensors_change_their_floats_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -4,7 +4,9 @@
 #include <unistd.h>
 #include "../test.h"
 #include "base/mem.h"
+#include "model/source.h"
 #include "model/weights.h"
+#include "model/weights_pack.h"
 
 #define SMALL "\"vocab_size\":7,\"hidden_size\":4,\"num_hidden_layers\":2,\"num_attention_heads\":2,\"max_position_embeddings\":5"
 static const char *const models[] = {
@@ -253,6 +255,51 @@ static void conv1d_of_gpt2_is_turned(void **state)
             assert_true(file[in * 12 + out] == a.w[w - l->weight][out * 4 + in]);
     safetensors_free(st);
     free_store(&a);
+    weights_list_free(l);
+}
+
+/* Halves end at 65504. */
+static void a_number_that_becomes_infinite_is_not_written(void **state)
+{
+    (void)state;
+    struct err err;
+    struct weights_list *l = list_of(models[0]);
+    struct store a = new_store(l, true);
+    a.w[0][0] = -70000;
+    assert_int_equal(weights_save(l, in_dir("large.safetensors"), ST_F16, source, &a, NULL, 0, NULL, NULL, &err), ERR_NUMERIC);
+    assert_non_null(strstr(err.msg, "a number is -70000, which would be infinite in F16"));
+    assert_false(file_exists(in_dir("large.safetensors")));
+    assert_int_equal(weights_save(l, in_dir("large.safetensors"), ST_BF16, source, &a, NULL, 0, NULL, NULL, &err), 0);
+    free_store(&a);
+    weights_list_free(l);
+}
+
+static void doubles_are_named_where_they_are_no_weights(void **state)
+{
+    (void)state;
+    struct err err;
+    struct weights_list *l = list_of(models[0]);
+    struct st_decl decl[200];
+    struct weight_part part[200];
+    int n = 0;
+    for (int i = 0; i < l->n_weight; i++)
+        for (int j = 0; j < l->weight[i].n_part; j++, n++) {
+            part[n] = weight_part(l, &l->weight[i], j);
+            decl[n] = (struct st_decl){ part[n].name, ST_F64, part[n].rank, { part[n].shape[0], part[n].shape[1], part[n].shape[2], part[n].shape[3] } };
+        }
+    struct st_writer *w;
+    struct source *s;
+    struct weight_type *types;
+    static const double zero[4096];
+    assert_int_equal(st_writer_new(&w, in_dir("double.safetensors"), decl, n, NULL, 0, &err), 0);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(st_writer_add(w, i, zero, (size_t)(part[i].n_row * part[i].n_col) * sizeof *zero, &err), 0);
+    assert_int_equal(st_writer_commit(w, &err), 0);
+    st_writer_free(w);
+    assert_int_equal(source_open(&s, in_dir("double.safetensors"), &err), 0);
+    assert_int_equal(weights_types(&types, l, s, WEIGHTS_FILE, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "is F64, expected F32"));
+    source_free(s);
     weights_list_free(l);
 }
 
@@ -588,6 +635,8 @@ int main(void)
         cmocka_unit_test(ends_of_residual_branches_start_smaller),
         cmocka_unit_test(a_saved_model_is_loaded_back_bit_for_bit),
         cmocka_unit_test(conv1d_of_gpt2_is_turned),
+        cmocka_unit_test(a_number_that_becomes_infinite_is_not_written),
+        cmocka_unit_test(doubles_are_named_where_they_are_no_weights),
         cmocka_unit_test(a_weight_without_a_place_is_passed_over),
         cmocka_unit_test(each_difference_is_named),
         cmocka_unit_test(several_missing_tensors_are_counted),
