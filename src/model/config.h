@@ -163,7 +163,8 @@ int config_write(const struct config *c, struct buf *out, struct err *err);
 /* Learned numbers of a valid *c: all, and those used for one token (top_k of the experts).  Either may be NULL. */
 void config_params(const struct config *c, int64_t *total, int64_t *active);
 
-/* What a text may be long: ctx, or more where the file asks for dynamic RoPE scaling. */
+/* What a text may be long: ctx, or more where the file scales its RoPE: dynamic and linear ctx times the factor, yarn what it was made for times the
+ * factor (as vLLM has it; Gemma 3's ctx has its factor in it). */
 int config_ctx_max(const struct config *c);
 /* Stretches a valid *c to more positions, as an explicit choice: "linear:4", "dynamic:2", "yarn:4", the factor of ctx. */
 int config_stretch(struct config *c, const char *how, struct err *err);
@@ -183,6 +184,6 @@ static inline bool config_last_norm(const struct config *c) { return !c->encoder
 static inline bool config_norm1(const struct config *c, int layer) { return (c->place == PLACE_BEFORE || c->place == PLACE_BOTH) && !(config_embed_norm(c) && !layer); }
 static inline bool config_dense(const struct config *c, int layer) { return !c->n_expert || (c->layer[layer] & LAYER_DENSE); }
 static inline int config_qkv_rows(const struct config *c) { return (c->n_head + c->n_kv_head) * c->d_head + c->n_kv_head * c->d_v; }
-static inline int config_d_rot(const struct config *c) { return c->kv_rank ? c->d_head - c->d_nope : (int)(c->d_head * c->rope_share); }
+static inline int config_d_rot(const struct config *c) { return c->kv_rank ? c->d_head - c->d_nope : (int)(c->d_head * c->rope_share + 1e-6); }      /* 30 / 44 of 44 is 30 */
 double config_attention_scale(const struct config *c);
 #endif

@@ -47,7 +47,10 @@ double config_attention_scale(const struct config *c)
 
 int config_ctx_max(const struct config *c)
 {
-    const double n = c->pos == POS_ROPE && c->rope.kind == ROPE_DYNAMIC ? c->ctx * fmax(c->rope.factor, 1) : c->ctx;
+    const enum rope_kind kind = c->pos == POS_ROPE ? c->rope.kind : ROPE_PLAIN;
+    double n = kind == ROPE_DYNAMIC ? c->ctx * fmax(c->rope.factor, 1) : c->ctx;
+    if ((kind == ROPE_LINEAR || kind == ROPE_YARN) && c->rope.factor > 1 && c->family != FAMILY_GEMMA3)
+        n = fmax(n, (c->rope.original_ctx ? c->rope.original_ctx : c->ctx) * c->rope.factor);
     return n < 1 << 24 ? (int)n : 1 << 24;
 }
 

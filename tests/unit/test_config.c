@@ -436,6 +436,22 @@ static void positions_are_stretched_by_word_only(void **state)
     assert_true(c.ctx == 131072 && config_ctx_max(&c) == 524288);
     rope_frequencies(&c.rope, 128, c.ctx, 131072, f);
     assert_memory_equal(f, g, 64 * sizeof *f);             /* no longer than before: as before */
+    c = parse(llama31_unscaled, NULL);                     /* a file that scales says so, or in its ctx already */
+    c.rope.kind = ROPE_YARN, c.rope.factor = 4, c.rope.original_ctx = 32768, c.ctx = 40960;
+    assert_int_equal(config_ctx_max(&c), 131072);
+    c.rope.factor = 40, c.rope.original_ctx = 4096, c.ctx = 163840;
+    assert_int_equal(config_ctx_max(&c), 163840);
+    c.rope.kind = ROPE_LINEAR, c.rope.factor = 4, c.rope.original_ctx = 0, c.ctx = 4096;
+    assert_int_equal(config_ctx_max(&c), 16384);
+    c.family = FAMILY_GEMMA3;
+    assert_int_equal(config_ctx_max(&c), 4096);
+    c.family = FAMILY_LLAMA, c.rope.kind = ROPE_LLAMA3;
+    assert_int_equal(config_ctx_max(&c), 4096);
+    for (int d = 2; d <= 1024; d += 2)                     /* the share of a GGUF file's rope.dimension_count */
+        for (int rot = 2; rot <= d; rot += 2) {
+            c.d_head = d, c.rope_share = (double)rot / d;
+            assert_int_equal(config_d_rot(&c), rot);
+        }
     c = parse(gpt2, NULL);
     assert_int_equal(config_stretch(&c, "yarn:4", &err), ERR_UNSUPPORTED);
     c = parse(llama31_unscaled, NULL);
