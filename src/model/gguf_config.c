@@ -314,12 +314,21 @@ static int read_rope_lists(const struct reader *r, json_t *o, int64_t original)
     return original ? put(r, o, "original_max_position_embeddings", json_integer(original)) : 0;
 }
 
+/* Factors of the magnitude that are read with lists alone. */
+static int no_attn_factor(const struct reader *r)
+{
+    double factor = 1;
+    TRY(get_num(r, "rope.scaling.attn_factor", &factor));
+    return factor == 1 ? 0 : ERR(r->err, UNSUPPORTED, "%s: rope.scaling.attn_factor is %g without tensors of RoPE factors, expected 1", r->where, factor);
+}
+
 static int read_yarn(const struct reader *r, json_t *o, double factor, int64_t original)
 {
     static const struct { const char *key, *hf; } numbers[] = {
         { "rope.scaling.yarn_beta_fast", "beta_fast" }, { "rope.scaling.yarn_beta_slow", "beta_slow" },
         { "rope.scaling.yarn_attn_factor", "attention_factor" } };
     double v;
+    TRY(no_attn_factor(r));
     TRY(put(r, o, "rope_type", json_string("yarn")));
     TRY(put(r, o, "factor", json_real(factor)));
     if (original)
@@ -364,6 +373,7 @@ static int read_scaling(const struct reader *r, json_t *o)
         return read_rope_lists(r, o, original);
     if (!strcmp(type, "yarn"))
         return read_yarn(r, o, factor, original);
+    TRY(no_attn_factor(r));
     if (!strcmp(type, "none"))
         return 0;
     if (strcmp(type, "linear"))

@@ -425,6 +425,15 @@ static void unknown_tensors_and_unknown_scaling_are_errors(void **state)
     put_str(&f, "llama.rope.scaling.type", "spiral");
     assert_true(try(&f, &c, NULL) < 0);
     assert_non_null(strstr(err.msg, "rope.scaling.type is 'spiral'"));
+    for (int i = 0; i < 2; i++) {
+        file_init(&f);
+        fill(&f, "llama", "");
+        put_str(&f, "llama.rope.scaling.type", i ? "yarn" : "linear");
+        put_num(&f, "llama.rope.scaling.factor", 4);
+        put_num(&f, "llama.rope.scaling.attn_factor", 1.5f);
+        assert_int_equal(try(&f, &c, NULL), ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.msg, "rope.scaling.attn_factor is 1.5 without"));
+    }
 }
 
 /* ---- one test for each file, and the others ---- */
