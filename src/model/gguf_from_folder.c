@@ -17,7 +17,8 @@ static int put_more(void *ctx, struct gguf_writer *w, struct err *err)
     TRY(says);
     if (says)
         TRY(pooling_put(w, pooling, gguf_architecture(&f->m->config), err));
-    return gguf_put_tokenizer(w, f->path, f->m->config.vocab_size, err);
+    const struct config *c = &f->m->config;
+    return gguf_put_tokenizer(w, f->path, c->vocab_size, c->bos_id, c->n_eos ? c->eos_id[0] : -1, err);
 }
 
 /* The one type of all matrices where that is a half, else F32. */

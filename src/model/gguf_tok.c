@@ -230,15 +230,28 @@ static int put_bpe(struct gguf_writer *w, struct vocab *v, const json_t *root, s
     return bytes ? 0 : gguf_put_strs(w, KEY("merges"), v->merge, v->n_merge, err);
 }
 
-/* Whether something is put before and behind a text. */
-static int put_ends(struct gguf_writer *w, const char *folder, struct err *err)
+/* GGUF names the token by one key for all: it must be the tokenizer's. */
+static int put_end(struct gguf_writer *w, const char *folder, const char *key, int n, int32_t put, int named, struct err *err)
+{
+    if (!n || put == named)
+        return 0;
+    if (named >= 0)
+        return ERR(err, UNSUPPORTED, "%s: the tokenizer puts token %d around a text, the configuration has token %d for that (%s); a GGUF file has one", folder, (int)put, named, strrchr(key, '.') + 1);
+    return gguf_put_int(w, key, GGUF_U32, put, err);
+}
+
+/* Whether something is put before and behind a text, and what. */
+static int put_ends(struct gguf_writer *w, const char *folder, int bos, int eos, struct err *err)
 {
     struct tok *t;
     TRY(tok_load(&t, folder, err));
     const int before = t->n_before, after = t->n_after;
+    const int32_t first = before ? t->before[0] : -1, last = after ? t->after[0] : -1;
     tok_free(t);
     if (before > 1 || after > 1)
         return ERR(err, UNSUPPORTED, "%s: the tokenizer puts %d tokens before a text and %d behind it, GGUF has one each", folder, before, after);
+    TRY(put_end(w, folder, KEY("bos_token_id"), before, first, bos, err));
+    TRY(put_end(w, folder, KEY("eos_token_id"), after, last, eos, err));
     TRY(gguf_put_int(w, KEY("add_bos_token"), GGUF_BOOL, before, err));
     return gguf_put_int(w, KEY("add_eos_token"), GGUF_BOOL, after, err);
 }
@@ -286,7 +299,7 @@ static int load(json_t **out, const char *folder, const char *name, struct err *
     return rc;
 }
 
-int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, struct err *err)
+int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, int bos, int eos, struct err *err)
 {
     const size_t n = (size_t)n_vocab;
     json_t *root;
@@ -301,7 +314,7 @@ int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, s
     if (!rc)
         rc = put_bpe(w, &v, root, err);
     if (!rc)
-        rc = put_ends(w, folder, err);
+        rc = put_ends(w, folder, bos, eos, err);
     if (!rc)
         rc = put_chat(w, folder, err);
     vocab_release(&v);

@@ -6,6 +6,7 @@
 #define MODEL_GGUF_TOK_H
 #include "model/gguf.h"
 
-/* n_vocab: rows of the embedding; tokens beyond the tokenizer's are unused ones.  Puts the chat templates too (chat_files_open). */
-int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, struct err *err);
+/* bos, eos: what the configuration names, -1: none; refused where the tokenizer puts others around a text, and put where it alone has one.
+ * n_vocab: rows of the embedding; tokens beyond the tokenizer's are unused ones.  Puts the chat templates too (chat_files_open). */
+int gguf_put_tokenizer(struct gguf_writer *w, const char *folder, int n_vocab, int bos, int eos, struct err *err);
 #endif

@@ -31,7 +31,7 @@ static int put(const char *name)
     OK(file_write_all(in_dir("tokenizer.json"), b.data, b.len, &err));
     OK(tok_load(&t, in_dir("tokenizer.json"), &err));
     OK(gguf_writer_new(&w, in_dir("t.gguf"), &err));
-    int rc = gguf_put_tokenizer(w, test_dir, tok_vocab_size(t) + 3, &err);
+    int rc = gguf_put_tokenizer(w, test_dir, tok_vocab_size(t) + 3, -1, -1, &err);
     if (!rc)
         OK(gguf_writer_commit(w, &err));
     gguf_writer_free(w);
@@ -116,9 +116,42 @@ static void what_the_model_has_no_room_for_is_refused(void **state)
         struct gguf_writer *w;
         OK(file_write_all(in_dir("tokenizer.json"), bad[i].json, strlen(bad[i].json), &err));
         OK(gguf_writer_new(&w, in_dir("never.gguf"), &err));
-        assert_true(gguf_put_tokenizer(w, test_dir, bad[i].n, &err) < 0);
+        assert_true(gguf_put_tokenizer(w, test_dir, bad[i].n, -1, -1, &err) < 0);
         if (!strstr(err.msg, bad[i].says))
             fail_msg("says: %s\nlacks: %s", err.msg, bad[i].says);
+        gguf_writer_free(w);
+    }
+}
+
+/* A GGUF file names one token that begins texts: the tokenizer's, or it is refused. */
+static void what_begins_a_text_is_the_tokenizers(void **state)
+{
+    (void)state;
+    int32_t first[3];
+    assert_int_equal(put("llama2"), 0);
+    for (int i = 0; i < 3; i++) {
+        struct gguf_writer *w;
+        struct tok *t;
+        OK(tok_load(&t, in_dir("tokenizer.json"), &err));
+        struct tok_ids ids = { 0 };
+        OK(tok_encode(t, "a", 1, TOK_ADD, &ids, &err));
+        first[i] = ids.id[0];
+        assert_true(tok_is_special(t, first[i]));
+        tok_ids_release(&ids);
+        tok_free(t);
+        OK(gguf_writer_new(&w, in_dir("ends.gguf"), &err));
+        const int rc = gguf_put_tokenizer(w, test_dir, 2000, i == 0 ? -1 : i == 1 ? first[0] : first[0] + 1, -1, &err);
+        assert_int_equal(rc, i == 2 ? ERR_UNSUPPORTED : 0);
+        if (i == 2)
+            assert_non_null(strstr(err.msg, "bos_token_id"));
+        if (i == 0) {
+            OK(gguf_writer_commit(w, &err));
+            OK(tok_load(&t, in_dir("ends.gguf"), &err));
+            OK(tok_encode(t, "a", 1, TOK_ADD, &ids, &err));
+            assert_true(ids.n > 1 && ids.id[0] == first[0]);
+            tok_ids_release(&ids);
+            tok_free(t);
+        }
         gguf_writer_free(w);
     }
 }
@@ -251,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_from_gguf_are_those_of_the_tokenizer_json),
+        cmocka_unit_test(what_begins_a_text_is_the_tokenizers),
         cmocka_unit_test(what_the_model_has_no_room_for_is_refused),
         cmocka_unit_test(chat_templates_and_pooling_go_there_and_back),
         cmocka_unit_test(a_template_whose_name_is_no_files_is_refused),
