@@ -248,6 +248,15 @@ static int write_records(const struct audit *a, struct err *err)
     return rc;
 }
 
+/* Those of a run before, whose policy may have been another. */
+static int remove_records(const struct audit *a, struct err *err)
+{
+    char *path = file_join(a->o->dir, "records.jsonl");
+    const int rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory for a path");
+    mem_free(path);
+    return rc;
+}
+
 /* ---- the end ---- */
 
 int report_write(const json_t *report, const char *dir, struct err *err)
@@ -278,5 +287,5 @@ int report_finish(struct audit *a, struct err *err)
         rc = ERR(err, NOMEM, "no memory for the report of an audit");
     rc = rc ? rc : verdicts_write(a, err);
     rc = rc ? rc : report_write(a->report, a->o->dir, err);
-    return rc || !a->o->records ? rc : write_records(a, err);
+    return rc ? rc : a->o->records ? write_records(a, err) : remove_records(a, err);
 }

@@ -295,12 +295,25 @@ static int set_up(struct store *s, const char *dir, struct err *err)
     return s->dir && s->next.ended ? 0 : ERR(err, NOMEM, "no memory to open '%s'", dir);
 }
 
+/* What an audit leaves beside its segments, the report before all: commands that read it would take it for the new one's. */
+static int remove_results(const struct store *s, struct err *err)
+{
+    static const char *const names[] = { "report.json", "verdicts", "contamination.jsonl", "records.jsonl", "segments" };
+    int rc = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++) {
+        char *path = file_join(s->dir, names[i]);
+        rc = path ? file_remove_tree(path, err) : ERR(err, NOMEM, "no memory to open '%s'", s->dir);
+        mem_free(path);
+    }
+    return rc;
+}
+
 static int open_plan(struct store *s, const json_t *plan, bool fresh, struct err *err)
 {
     char *path = file_join(s->dir, "plan.json"), *segments = file_join(s->dir, "segments");
     int rc = path && segments ? 0 : ERR(err, NOMEM, "no memory to open '%s'", s->dir);
     if (!rc && fresh && file_exists(path))
-        rc = file_remove_tree(segments, err);
+        rc = remove_results(s, err);
     if (!rc && !fresh && file_exists(path)) {
         rc = tree_load(&s->plan, path, PLAN_MAX, err);
         rc = rc ? rc : same_plan(s, plan, err);

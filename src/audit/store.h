@@ -49,7 +49,7 @@ struct store {
 };
 
 /* For an audit by this plan: a new folder, or one where the same plan was begun or done.  ERR_USAGE with the first difference where it
- * holds another's.  fresh: what it holds is removed.  store_close in any case. */
+ * holds another's.  fresh: what an audit left there is removed.  store_close in any case. */
 int store_open(struct store *s, const char *dir, const json_t *plan, bool fresh, struct err *err);
 /* What a finished audit left; ERR_USAGE where none is, or none that was finished. */
 int store_read(struct store *s, const char *dir, struct err *err);

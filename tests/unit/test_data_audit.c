@@ -65,13 +65,15 @@ static int count_calls(void *ctx, uint64_t bytes, const char *stage, struct err 
 }
 
 static int audit(const char *dir, int n_thread, int64_t stop, bool fresh, json_t **report)
+static bool keep_records = true;
+
 {
     struct sources s = { .n = 0 };
     struct pool *pool;
     struct stops stops = { stop, 0 };
     OK(pool_new(&pool, n_thread, &err));
     OK(sources_add(&s, in_dir("data/data.yaml"), &err));
-    const struct audit_opts o = { .dir = in_dir(dir), .pool = pool, .fresh = fresh, .records = true, .signals = SIGNALS_BASE, .segment_bytes = 1 << 19, .progress = count_calls, .ctx = &stops };
+    const struct audit_opts o = { .dir = in_dir(dir), .pool = pool, .fresh = fresh, .records = keep_records, .signals = SIGNALS_BASE, .segment_bytes = 1 << 19, .progress = count_calls, .ctx = &stops };
     const int rc = audit_run(&s, &o, report, &err);
     sources_release(&s);
     pool_free(pool);
@@ -226,6 +228,26 @@ static void threads_and_stops_change_no_byte(void **state)
 }
 
 static void a_folder_holds_one_audit(void **state)
+static void a_fresh_audit_leaves_nothing_of_another(void **state)
+{
+    (void)state;
+    static const char *const left[] = { "report.json", "verdicts", "contamination.jsonl", "records.jsonl" };
+    json_t *report = whole("fresh", 1);
+    put_in_dir("fresh/contamination.jsonl", "{}\n");
+    put_in_dir("fresh/mine.txt", "mine");
+    json_decref(report);
+    assert_int_equal(audit("fresh", 1, 3, true, &report), ERR_STOPPED);
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        assert_false(file_exists(path_in(in_dir("fresh"), left[i])));
+    assert_true(file_exists(in_dir("fresh/mine.txt")));
+    json_decref(whole("fresh", 1));
+    assert_true(file_exists(in_dir("fresh/records.jsonl")));
+    keep_records = false;                        /* a line of each record told another run's verdicts */
+    json_decref(whole("fresh", 1));
+    keep_records = true;
+    assert_false(file_exists(in_dir("fresh/records.jsonl")));
+}
+
 {
     (void)state;
     json_t *report = whole("other", 2);
@@ -587,3 +609,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
 }
+        cmocka_unit_test(a_fresh_audit_leaves_nothing_of_another),
