@@ -40,15 +40,20 @@ void extract_release(struct extract *x)
     image_release(&x->image);
 }
 
+#define PIECE ((size_t)256 << 10)
+
 /* Bytes of a file, unpacked, at most n. */
 static int read_packed(const char *path, size_t n, struct buf *out, struct err *err)
 {
     struct unpack *u;
     int64_t got = 1;
     TRY(unpack_open(&u, path, 0, err));
-    int rc = buf_reserve(out, n, err);
+    int rc = 0;
     while (!rc && got > 0 && out->len < n) {
-        got = unpack_read(u, out->data + out->len, n - out->len, err);
+        const size_t want = n - out->len < PIECE ? n - out->len : PIECE;         /* n is what a header says: it is not asked for before it is there */
+        if ((rc = buf_reserve(out, want, err)))
+            break;
+        got = unpack_read(u, out->data + out->len, want, err);
         out->len += got > 0 ? (size_t)got : 0;
         rc = got < 0 ? (int)got : 0;
     }

@@ -364,7 +364,17 @@ static void arrays_of_images_are_cut_and_checked(void **state)
         json_decref(r);
     }
     OK(file_write_all(in_dir("bad-idx3-ubyte"), "\0\0\x08\x01....", 8, &err));
-    json_t *r = audit_images("bad-idx3-ubyte", "seen-bad");
+    json_t *r;
+    struct rlimit old, low;
+    OK(file_write_all(in_dir("much-idx3-ubyte"), "\0\0\x08\x03\xff\xff\xff\xff\0\0\0\1\0\0\0\1\0", 17, &err));
+    OK(file_write_all(in_dir("much-idx1-ubyte"), "\0\0\x08\x01\0\0\0\1\0", 9, &err));
+    assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+    low = old, low.rlim_cur = (rlim_t)3 << 30;
+    if (!UNDER_ADDRESS && !UNDER_THREAD)                 /* which take more themselves */
+        assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+    json_decref(audit_images("much-idx3-ubyte", "seen-much"));       /* what the header promises is not asked for before it is there */
+    assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+    r = audit_images("bad-idx3-ubyte", "seen-bad");
     assert_non_null(strstr(json_string_value(json_object_get(json_array_get(json_object_get(json_array_get(json_object_get(r, "sources"), 0), "files"), 0), "error")), "expected"));
     json_decref(r);
 }
