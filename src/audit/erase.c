@@ -1,4 +1,5 @@
 #include "audit/erase.h"
+#include <stdlib.h>
 #include <string.h>
 #include "audit/build.h"
 #include "base/file.h"
@@ -37,12 +38,16 @@ static void see(json_t *seen, const char *what)
 
 static bool is_value(const json_t *v, struct condition *c)
 {
-    char number[32];
+    char number[32], *end;
     c->is_field = c->is_field || v;
     if (json_is_string(v))
         see(c->values, json_string_value(v));
     if (json_is_string(v))
         return json_string_length(v) == c->n && !memcmp(json_string_value(v), c->value, c->n);
+    if (json_is_boolean(v))
+        return !strcmp(json_is_true(v) ? "true" : "false", c->value);
+    if (json_is_real(v))
+        return json_real_value(v) == strtod(c->value, &end) && !*end;
     if (!json_is_integer(v))
         return false;
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(v));
@@ -85,10 +90,11 @@ static bool holds(struct condition *c, const json_t *line, const json_t *map)
         c->is_field = true;
         return has_part(is_chat(line) ? line : json_object_get(line, "text"), c);
     }
+    bool hit = is_value(json_object_get(line, c->name), c);
     for (size_t i = 0; i < N_OF_MAP; i++)
-        if (!strcmp(c->name, of_map[i]))
-            return is_value(json_object_get(map, c->name), c);
-    return is_value(json_object_get(line, c->name), c);
+        if (!strcmp(c->name, of_map[i]))         /* the line may have a mark of that name */
+            hit = is_value(json_object_get(map, c->name), c) || hit;
+    return hit;
 }
 
 /* ---- one file of a build after the other, its lines with those of the map ---- */
@@ -210,13 +216,16 @@ static int close_file(struct eraser *e, struct copied *c, json_t *entry, struct 
     const uint64_t bytes = c->out.size;
     if (c->at != c->in.data + c->in.size)
         return ERR(err, CORRUPT, "%s/%s has more lines than map.jsonl says", e->o->from, c->name);
+    const char *split = json_string_value(json_object_get(entry, "split"));
+    json_t *lines = split ? json_object_get(e->lines_of, split) : NULL;
+    if (!split || json_object_set_new(e->lines_of, split, json_integer(json_integer_value(lines) + c->n)))
+        return ERR(err, NOMEM, "no memory for the list of files");
+    if (!c->n)
+        return 0;                /* training reads no empty file: leave_out() */
     sha256_end(&c->hash, sum);
     c->open = false;
     TRY(file_writer_commit(&c->out, err));
-    const char *split = json_string_value(json_object_get(entry, "split"));
-    json_t *lines = split ? json_object_get(e->lines_of, split) : NULL;
-    if (!split || json_object_set_new(e->lines_of, split, json_integer(json_integer_value(lines) + c->n)) || json_object_set_new(entry, "bytes", json_integer((json_int_t)bytes)) ||
-        json_object_set_new(entry, "records", json_integer(c->n)) || json_object_set_new(entry, "sha256", json_string(sum)))
+    if (json_object_set_new(entry, "bytes", json_integer((json_int_t)bytes)) || json_object_set_new(entry, "records", json_integer(c->n)) || json_object_set_new(entry, "sha256", json_string(sum)))
         return ERR(err, NOMEM, "no memory for the list of files");
     return c->kept.data ? build_tokens_keep(build_tokens_of(e->manifest, c->name), e->o->from, e->part, (const unsigned char *)c->kept.data, (int64_t)c->kept.len, err) : 0;
 }
@@ -229,6 +238,17 @@ static void drop_file(struct copied *c)
     file_map_close(&c->in);
     if (c->kept.data)
         buf_release(&c->kept);
+}
+
+/* File i of the manifest, which has no line left, and its tokens are none of the new version. */
+static void leave_out(struct eraser *e, size_t i)
+{
+    json_t *files = json_object_get(e->manifest, "files"), *tokens = json_object_get(json_object_get(e->manifest, BUILD_TOKENS), "files");
+    const json_t *of = build_tokens_of(e->manifest, json_string_value(json_object_get(json_array_get(files, i), "path")));
+    for (size_t k = json_array_size(tokens); of && k-- > 0;)
+        if (json_array_get(tokens, k) == of)
+            json_array_remove(tokens, k);
+    json_array_remove(files, i);
 }
 
 /* A split's files stand in the map one after the other, but those of other splits come in between: all are open at once. */
@@ -271,6 +291,9 @@ static int copy_files(struct eraser *e, struct err *err)
     rc = rc ? rc : copy_all(e, &map, file, files, err);
     json_array_foreach(files, i, entry)
         rc = rc ? rc : close_file(e, &file[i], entry, err);
+    for (i = n; !rc && i-- > 0;)
+        if (!file[i].n)
+            leave_out(e, i);
     for (i = 0; file && i < n; i++)
         drop_file(&file[i]);
     mem_free(file);

@@ -10,8 +10,8 @@
 
 struct erase_opts {
     const char *from, *to;               /* folders; to must not be there */
-    /* A record goes when one of these holds:  text=PART  its text has these characters, or a string of a chat's line;  source=, path=, record=, sha256=  of map.jsonl;
-     * any other NAME=VALUE  a mark of its line. */
+    /* A record goes when one of these holds:  text=PART  its text has these characters, or a string of a chat's line;  source=, path=, record=, sha256=  of map.jsonl,
+     * or a mark of that name;  any other NAME=VALUE  a mark of its line, as a string, a number, true or false. */
     struct opt_list where;
     const char *reason;
     struct opt_list runs;                /* folders of trainings, or of such folders */

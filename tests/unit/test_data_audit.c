@@ -1,6 +1,7 @@
 /* test_data_audit.c - an audit of data: the same bytes whatever the threads and stops, totals that add up, folders that hold something else. */
 #include "../test.h"
 #include <png.h>
+#include <sys/resource.h>
 #include "audit/build.h"
 #include "audit/erase.h"
 #include "audit/store.h"
@@ -64,9 +65,9 @@ static int count_calls(void *ctx, uint64_t bytes, const char *stage, struct err 
     return s->n++ == s->after ? ERR(e, STOPPED, "stopped") : 0;
 }
 
-static int audit(const char *dir, int n_thread, int64_t stop, bool fresh, json_t **report)
 static bool keep_records = true;
 
+static int audit(const char *dir, int n_thread, int64_t stop, bool fresh, json_t **report)
 {
     struct sources s = { .n = 0 };
     struct pool *pool;
@@ -227,7 +228,6 @@ static void threads_and_stops_change_no_byte(void **state)
     json_decref(one);
 }
 
-static void a_folder_holds_one_audit(void **state)
 static void a_fresh_audit_leaves_nothing_of_another(void **state)
 {
     (void)state;
@@ -248,6 +248,7 @@ static void a_fresh_audit_leaves_nothing_of_another(void **state)
     assert_false(file_exists(in_dir("fresh/records.jsonl")));
 }
 
+static void a_folder_holds_one_audit(void **state)
 {
     (void)state;
     json_t *report = whole("other", 2);
@@ -524,6 +525,41 @@ static void write_run(const char *name, const char *version)
     buf_release(&b);
 }
 
+/* Which lines of a small build are left. */
+static const char *left_without(const char *where, char out[20])
+{
+    static int k;
+    char to[20];
+    json_t *told;
+    struct buf b;
+    snprintf(to, sizeof to, "small-%d", k++);
+    OK(erase("small", to, where, NULL, &told));
+    buf_init(&b);
+    OK(file_read(path_in(in_dir(to), "train/00000.jsonl"), 1 << 20, &b, &err));
+    size_t n = 0;
+    for (const char *p = b.data; (p = strstr(p, "\"text\":\"")); p += 8)
+        out[n++] = p[8];
+    out[n] = 0;
+    buf_release(&b);
+    json_decref(told);
+    return out;
+}
+
+static void a_mark_is_met_however_it_is_written(void **state)
+{
+    (void)state;
+    char left[20];
+    put_in_dir("small/build.json", "{\"version\": \"v\", \"records\": 4, \"lines\": 4, \"splits\": {\"train\": {\"records\": 4, \"lines\": 4}}, \"files\": [{\"path\": \"train/00000.jsonl\", \"split\": \"train\"}]}");
+    put_in_dir("small/train/00000.jsonl", "{\"who\":true,\"text\":\"a\"}\n{\"who\":1.50,\"text\":\"b\"}\n{\"who\":7,\"text\":\"c\",\"source\":\"anna\"}\n{\"who\":\"true story\",\"text\":\"d\"}\n");
+    put_in_dir("small/map.jsonl", "{\"file\":\"train/00000.jsonl\",\"line\":1,\"record\":0,\"source\":\"web\",\"sha256\":\"00\"}\n{\"file\":\"train/00000.jsonl\",\"line\":2,\"record\":1,\"source\":\"web\",\"sha256\":\"01\"}\n"
+                                  "{\"file\":\"train/00000.jsonl\",\"line\":3,\"record\":2,\"source\":\"web\",\"sha256\":\"02\"}\n{\"file\":\"train/00000.jsonl\",\"line\":4,\"record\":3,\"source\":\"books\",\"sha256\":\"03\"}\n");
+    assert_string_equal(left_without("who=true", left), "bcd");
+    assert_string_equal(left_without("who=1.5", left), "acd");
+    assert_string_equal(left_without("who=7", left), "abd");
+    assert_string_equal(left_without("source=web", left), "d");
+    assert_string_equal(left_without("source=anna", left), "abd");           /* a mark of a name that the map has too */
+}
+
 static void erased_records_are_gone_and_the_rest_is_there(void **state)
 {
     (void)state;
@@ -551,9 +587,11 @@ static void erased_records_are_gone_and_the_rest_is_there(void **state)
     assert_int_equal(of_splits, number(now, "records"));
     const json_t *files = json_object_get(now, "files"), *f;
     size_t i;
+    assert_false(file_exists(in_dir("e2/test/00000.jsonl")));      /* all of it went, and training reads no empty file */
     json_array_foreach(files, i, f) {
         char sum[SHA256_HEX];
         struct buf b;
+        assert_true(number(f, "records") > 0);
         buf_init(&b);
         OK(file_read(path_in(in_dir("e2"), json_string_value(json_object_get(f, "path"))), 1 << 28, &b, &err));
         OK(sha256_of(b.data, b.len, sum, &err));
@@ -613,10 +651,11 @@ int main(void)
         cmocka_unit_test(arrays_of_images_are_cut_and_checked),
         cmocka_unit_test(a_build_leads_back_to_its_sources),
         cmocka_unit_test(erased_records_are_gone_and_the_rest_is_there),
+        cmocka_unit_test(a_mark_is_met_however_it_is_written),
         cmocka_unit_test(a_folder_holds_one_audit),
+        cmocka_unit_test(a_fresh_audit_leaves_nothing_of_another),
         cmocka_unit_test(a_segment_that_was_changed_is_refused),
         cmocka_unit_test(builds_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
 }
-        cmocka_unit_test(a_fresh_audit_leaves_nothing_of_another),
