@@ -160,10 +160,30 @@ static void find_poison(const json_t *report, struct finding *f)
     add_all(f, list);
 }
 
+/* Files that could not be read, or not to their end, as a share of all: how many records they have is not known. */
+static double broken_files(const json_t *report, struct finding *f)
+{
+    double n = 0, broken = 0;
+    size_t i, k;
+    json_t *source, *file;
+    json_array_foreach(json_object_get(report, "sources"), i, source)
+        json_array_foreach(json_object_get(source, "files"), k, file) {
+            n++;
+            if (!json_is_string(json_object_get(file, "error")))
+                continue;
+            broken++;
+            if (json_array_size(f->evidence) < EVIDENCE_MAX)
+                json_array_append_new(f->evidence, json_pack("{s:O*, s:O}", "file", json_object_get(file, "path"), "error", json_object_get(file, "error")));
+        }
+    return n > 0 ? broken / n : 0;
+}
+
 static void find_faults(const json_t *report, struct finding *f)
 {
     const json_t *faults = json_object_get(report, "faults");
+    const double of_files = broken_files(report, f);
     share_of_records(report, json_object_get(faults, "n"), f);
+    f->found = f->found > of_files ? f->found : of_files;
     add_all(f, json_object_get(faults, "first"));
 }
 

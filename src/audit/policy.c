@@ -11,7 +11,7 @@
 static const struct { const char *name, *text; } built_in[] = {
     { "default", "use: [train]\n"
                  "gate: {licences: 0, faults: 0.01}\n" },
-    { "strict", "use: [train, commercial, derivatives, redistribution, weights]\n"
+    { "strict", "use: [train, commercial, derivatives, redistribution, weights, outputs]\n"
                 "drops: [all]\n"
                 "pii: redact\n"
                 "secrets: drop\n"

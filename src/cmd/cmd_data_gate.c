@@ -174,7 +174,7 @@ const struct command command_data_gate = {
         "      leakage: 0                             # records of one split that are in another\n"
         "      exact_duplicates: 0.1                  # shares of the records\n"
         "      near_duplicates: 0.2\n"
-        "      faults: 0.01\n"
+        "      faults: 0.01                           # records that could not be read, or files, whichever is the larger share\n"
         "      dropped: 0.5\n"
         "      poison: 0\n"
         "      languages: {en: 0.9}                   # at least\n"
@@ -182,7 +182,7 @@ const struct command command_data_gate = {
         "Uses: train, commercial, derivatives (passing on a changed version), redistribution, weights (passing on a model learned from it),\n"
         "outputs (teaching other models by its output).  Of OR the alternative with the fewest duties that allows them counts, of AND all\n"
         "parts; a licence of which nothing is known allows nothing.  What each licence gives is a table (audit/licence.def), not legal\n"
-        "advice.  `default` is use: [train], gate: {licences: 0, faults: 0.01}; `strict` wants everything measured and all rights.\n"
+        "advice.  `default` is use: [train], gate: {licences: 0, faults: 0.01}; `strict` wants all rights and all checks but dropped and languages.\n"
         "\n"
         "    lathe data gate audit --policy policy.yaml\n"),
     opts, run, 1, 1,

@@ -253,6 +253,35 @@ static void a_source_of_which_nothing_is_kept_needs_no_licence(void **state)
     json_decref(r);
 }
 
+/* Nine of ten files with nothing that can be read are no good data, though their records are none. */
+static void files_that_cannot_be_read_are_faults(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"totals\": {\"records\": 1000}, \"faults\": {\"n\": 1, \"first\": []}, \"sources\": [{\"name\": \"a\", \"files\": [{\"path\": \"x\"}, {\"path\": \"y\", \"error\": \"no column\"}]},"
+                               " {\"name\": \"b\", \"files\": [{\"path\": \"z\", \"error\": \"gone\"}, {\"path\": \"w\", \"error\": \"gone\"}]}]}";
+    struct policy p;
+    json_t *r, *gate;
+    OK(tree_parse_json(&r, text, sizeof text - 1, "report.json", &err));
+    OK(parse(&p, "gate: {faults: 0.01}\n"));
+    OK(gate_of(r, &p, NULL, &gate, &err));
+    const json_t *c = json_array_get(json_object_get(gate, "checks"), 0);
+    assert_true(json_real_value(json_object_get(c, "found")) == 0.75);
+    assert_string_equal(str(json_array_get(json_object_get(c, "evidence"), 0), "file"), "y");
+    assert_int_equal(gate_verdict(gate, &err), ERR_GATE);
+    json_decref(gate);
+    policy_release(&p);
+    json_decref(r);
+}
+
+static void strict_wants_all_rights(void **state)
+{
+    (void)state;
+    struct policy p;
+    OK(policy_load(&p, "strict", &err));
+    assert_int_equal(p.use, (1u << N_LICENCE_RIGHT) - 1);
+    policy_release(&p);
+}
+
 static void languages_are_held_to_a_least_share(void **state)
 {
     (void)state;
@@ -299,6 +328,8 @@ int main(void)
         cmocka_unit_test(each_check_holds_at_what_was_found_and_fails_below),
         cmocka_unit_test(what_was_not_measured_fails_and_says_so),
         cmocka_unit_test(a_source_of_which_nothing_is_kept_needs_no_licence),
+        cmocka_unit_test(files_that_cannot_be_read_are_faults),
+        cmocka_unit_test(strict_wants_all_rights),
         cmocka_unit_test(languages_are_held_to_a_least_share),
         cmocka_unit_test(an_override_needs_a_reason_and_keeps_it),
     };
