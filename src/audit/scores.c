@@ -1,5 +1,6 @@
 #include "audit/scores.h"
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include "audit/reader.h"
@@ -69,19 +70,20 @@ int scores_split(const double *score, const uint8_t *dirty, size_t n, uint64_t s
 
 /* ---- files ---- */
 
-struct item { uint64_t set; int64_t line; uint8_t dirty, scored; double score; };
+struct item { uint64_t set, file; int64_t line; uint8_t dirty, scored; double score; };
 
 struct reading { struct scores *s; struct item *item; size_t n, cap; uint64_t set, only; int n_set; };
 
 static int add_item(struct reading *x, const json_t *o, const char *where, struct err *err)
 {
-    const char *set;
+    const char *set, *file;
     struct item t = { .dirty = 0 };
     TRY(tree_str(o, "set", NULL, &set, where, err));
     TRY(tree_int(o, "line", 0, 1, INT64_MAX, &t.line, where, err));
     if (!set)
         return ERR(err, FORMAT, "%s: there is no member 'set'", where);
-    t.set = hash64(set, strlen(set), 0);
+    TRY(tree_str(o, "file", "", &file, where, err));
+    t.set = hash64(set, strlen(set), 0), t.file = hash64(file, strlen(file), 0);
     for (int m = 0; m < N_CONTAM_METHOD; m++) {
         const json_t *of = json_object_get(o, contam_method_name((enum contam_method)m));
         x->s->methods |= of ? 1u << m : 0;
@@ -105,12 +107,30 @@ static int by_place(const void *p, const void *q)
     return a->set != b->set ? (a->set > b->set) - (a->set < b->set) : (a->line > b->line) - (a->line < b->line);
 }
 
+/* The item at this place, of two files of one set the one of key->file; NULL: none.  more: there are several. */
+static struct item *find_item(const struct reading *x, const struct item *key, bool of_file, bool *more)
+{
+    struct item *t = bsearch(key, x->item, x->n, sizeof *t, by_place), *end = x->item + x->n, *found = NULL;
+    *more = false;
+    if (!t)
+        return NULL;
+    while (t > x->item && !by_place(t - 1, key))
+        t--;
+    for (; t < end && !by_place(t, key); t++)
+        if (!of_file || t->file == key->file)
+            *more = found != NULL, found = t;
+    return found;
+}
+
 static int add_score(struct reading *x, const json_t *o, const char *where, struct err *err)
 {
-    const char *set;
+    const char *set, *file;
+    bool more;
     struct item key = { .set = x->only };
     TRY(tree_str(o, "set", NULL, &set, where, err));
     TRY(tree_int(o, "line", 0, 1, INT64_MAX, &key.line, where, err));
+    TRY(tree_str(o, "file", NULL, &file, where, err));
+    key.file = file ? hash64(file, strlen(file), 0) : 0;
     if (!json_is_number(json_object_get(o, "score")))
         return ERR(err, FORMAT, "%s: 'score' is no number", where);
     if (!set && !x->only && x->n_set > 1)
@@ -118,9 +138,11 @@ static int add_score(struct reading *x, const json_t *o, const char *where, stru
     key.set = set ? hash64(set, strlen(set), 0) : x->only ? x->only : x->item[0].set;
     if (x->only && key.set != x->only)
         return 0;
-    struct item *t = bsearch(&key, x->item, x->n, sizeof *t, by_place);
+    struct item *t = find_item(x, &key, file, &more);
     if (!t)
-        return ERR(err, NOTFOUND, "%s: no item of the audit's evaluation sets stands at line %lld of '%s'", where, (long long)key.line, set ? set : "the set");
+        return ERR(err, NOTFOUND, "%s: no item of the audit's evaluation sets stands at line %lld of '%s'%s%s", where, (long long)key.line, set ? set : "the set", file ? " in " : "", file ? file : "");
+    if (more)
+        return ERR(err, FORMAT, "%s: '%s' has items at line %lld in several files, expected \"file\" as contamination.jsonl names it", where, set ? set : "the set", (long long)key.line);
     if (t->scored)
         return ERR(err, FORMAT, "%s: line %lld of '%s' has a score already", where, (long long)key.line, set ? set : "the set");
     t->score = json_number_value(json_object_get(o, "score")), t->scored = 1;

@@ -2,7 +2,7 @@
  *
  * Items are those of an audit's contamination.jsonl (contam.h); scores are JSONL, a line an item:
  *     {"set": "gsm8k", "line": 17, "score": 1}
- * set may be left out where there is one set alone.  Intervals are of 95 %, by percentiles of 1000 bootstrap samples, clean and dirty
+ * set may be left out where there is one set alone; "file", as contamination.jsonl names it, is needed where a set has several files with items at that line.  Intervals are of 95 %, by percentiles of 1000 bootstrap samples, clean and dirty
  * items drawn apart, as a function of a seed. */
 #ifndef AUDIT_SCORES_H
 #define AUDIT_SCORES_H

@@ -78,6 +78,29 @@ static void scores_meet_their_items(void **state)
     scores_release(&s);
 }
 
+/* gsm8k.train.jsonl and gsm8k.test.jsonl are one set. */
+static void files_of_one_set_are_told_apart(void **state)
+{
+    (void)state;
+    static const char two[] = "{\"set\":\"a\",\"file\":\"f\",\"line\":1,\"gpt3\":{\"dirty\":true}}\n{\"set\":\"a\",\"file\":\"g\",\"line\":1,\"gpt3\":{\"dirty\":false}}\n"
+                              "{\"set\":\"a\",\"file\":\"g\",\"line\":2,\"gpt3\":{\"dirty\":true}}\n";
+    struct scores s;
+    put_in_dir("items", two);
+    put_in_dir("scores", "{\"file\":\"g\",\"line\":1,\"score\":3}\n{\"file\":\"f\",\"line\":1,\"score\":4}\n{\"line\":2,\"score\":5}\n");
+    OK(scores_read(&s, in_dir("items"), in_dir("scores"), NULL, &err));
+    assert_int_equal(s.n, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(s.dirty[i], s.score[i] > 3);
+    scores_release(&s);
+    put_in_dir("scores", "{\"line\":1,\"score\":3}\n");
+    assert_int_equal(scores_read(&s, in_dir("items"), in_dir("scores"), NULL, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "line 1: 'the set' has items at line 1 in several files"));
+    scores_release(&s);
+    put_in_dir("scores", "{\"file\":\"f\",\"line\":2,\"score\":3}\n");
+    assert_int_equal(scores_read(&s, in_dir("items"), in_dir("scores"), NULL, &err), ERR_NOTFOUND);
+    scores_release(&s);
+}
+
 static const struct { const char *text, *fault; int code; } wrongs[] = {
     { "{\"line\":1,\"score\":1}\n", "line 1: there is no member 'set', and the audit was held against more than one", ERR_FORMAT },
     { "{\"set\":\"a\",\"line\":3,\"score\":1}\n", "line 1: no item of the audit's evaluation sets stands at line 3 of 'a'", ERR_NOTFOUND },
@@ -105,6 +128,7 @@ int main(void)
         cmocka_unit_test(intervals_are_as_wide_as_the_errors_of_the_means),
         cmocka_unit_test(one_part_alone_has_no_gain),
         cmocka_unit_test(scores_meet_their_items),
+        cmocka_unit_test(files_of_one_set_are_told_apart),
         cmocka_unit_test(what_does_not_fit_is_told_with_its_line),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
