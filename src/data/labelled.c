@@ -88,7 +88,10 @@ static bool is_blank(const char *at, const char *end)
 static int read_lines(const struct reader *r, const struct text_doc *d)
 {
     int64_t line = 0;
-    for (const char *at = d->map.data, *stop = at + d->n, *end; at < stop; at = end + 1) {
+    const char *at = d->map.data, *stop = at + d->n, *end;
+    if (d->n >= 3 && !memcmp(at, "\xef\xbb\xbf", 3))               /* some programs write it first */
+        at += 3;
+    for (; at < stop; at = end + 1) {
         end = memchr(at, '\n', (size_t)(stop - at));
         end = end ? end : stop;
         line++;

@@ -52,6 +52,11 @@ static void json_lines_and_columns_are_read(void **state)
     expect_texts(&l, 2, (const char *[]){ "a, b", "c" }, (int[]){ 0, 1 });
     labelled_release(&l);
     labels_release(&names);
+    put_in_dir("marked.jsonl", "\xef\xbb\xbf{\"text\": \"one\", \"label\": \"pear\"}\n");
+    OK(read_one(&l, "marked.jsonl", NULL, &names, false));
+    expect_texts(&l, 1, (const char *[]){ "one" }, (int[]){ 0 });
+    labelled_release(&l);
+    labels_release(&names);
     put_in_dir("c.tsv", "text\tlabel\nx\t10\ny\t9\nz\t0\n");
     OK(read_one(&l, "c.tsv", NULL, &names, false));
     expect_texts(&l, 3, (const char *[]){ "x", "y", "z" }, (int[]){ 2, 1, 0 });      /* numbers in their order */
