@@ -10,6 +10,7 @@ struct page {
     struct buf *out;
     size_t begin;                /* of out */
     int hidden;                  /* elements around, the first of which is not shown */
+    bool in_head;                /* and is the head, whose title counts */
     int pre;
     int lines;                   /* line ends that are owed before the next character */
     bool space, in_title;
@@ -61,7 +62,9 @@ static void on_start(void *ctx, const xmlChar *element, const xmlChar **attribut
     bool hides = is_hidden(name);
     for (int i = 0; attributes && attributes[i] && !hides; i += 2)
         hides = !strcmp((const char *)attributes[i], "hidden");
-    if (!strcmp(name, "title") && p->hidden == 1)
+    if (!p->hidden)
+        p->in_head = !strcmp(name, "head");
+    if (!strcmp(name, "title") && p->hidden == 1 && p->in_head)
         p->in_title = true;
     if (p->hidden || hides) {
         p->hidden++;

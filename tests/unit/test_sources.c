@@ -7,6 +7,7 @@
 #include <zstd.h>
 #include "../test.h"
 #include "audit/extract.h"
+#include "audit/html_visible.h"
 #include "audit/json_scan.h"
 #include "audit/pass.h"
 #include "data/csv.h"
@@ -357,6 +358,17 @@ static void a_form_is_found_by_the_name_whatever_packs_the_file(void **state)
         assert_int_equal(record_format_of(name), RECORD_JSONL);
     }
     assert_int_equal(record_format_of("jsonl.bz2"), RECORD_TEXT);
+}
+
+static void a_title_counts_in_the_head_alone(void **state)
+{
+    (void)state;
+    static const char page[] = "<html><head><title>The page</title></head><body><p>One</p><svg><title>icon</title></svg><div hidden><title>no</title></div><p>two</p></body></html>";
+    struct buf b;
+    buf_init(&b);
+    OK(html_visible(page, sizeof page - 1, &b, &err));
+    assert_string_equal(b.data, "The page\n\nOne\n\ntwo");
+    buf_release(&b);
 }
 
 static int count_rows(const char *text, enum record_format f)
@@ -710,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_byte_order_mark_is_no_part_of_a_record),
         cmocka_unit_test(a_bomb_is_refused),
         cmocka_unit_test(records_are_cut_as_by_the_twin),
+        cmocka_unit_test(a_title_counts_in_the_head_alone),
         cmocka_unit_test(a_quote_within_a_field_opens_nothing),
         cmocka_unit_test(a_form_is_found_by_the_name_whatever_packs_the_file),
         cmocka_unit_test(long_texts_are_cut_at_blank_lines),
