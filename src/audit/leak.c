@@ -160,7 +160,7 @@ static bool clock_of(const char *s, const char *end, int64_t *out)
 static bool epoch_of(const char *s, size_t n, int64_t *out)
 {
     int64_t v = 0;
-    if (n < 9 || n > 14)
+    if (n < 9 || n > 13)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (s[i] < '0' || s[i] > '9')
@@ -187,13 +187,26 @@ static bool date_of(const char *s, const char *end, int64_t *out)
     return true;
 }
 
+/* YYYYMMDDhhmmss, as archives of the web write it. */
+static bool stamp_of(const char *s, size_t n, int64_t *out)
+{
+    int v[5];
+    const int year = n == 14 ? digits(s, s + n, 4) : -1;
+    for (int i = 0; i < 5 && year >= 0; i++)
+        v[i] = digits(s + 4 + 2 * i, s + n, 2);
+    if (year < 0 || v[0] < 1 || v[0] > 12 || v[1] < 1 || v[1] > days_in(year, v[0]) || v[2] < 0 || v[2] > 23 || v[3] < 0 || v[3] > 59 || v[4] < 0 || v[4] > 60)
+        return false;
+    *out = days_of(year, v[0], v[1]) * 86400 + v[2] * 3600 + v[3] * 60 + v[4];
+    return true;
+}
+
 int leak_parse_time(const char *s, size_t n, int64_t *out, struct err *err)
 {
     while (n && (*s == ' ' || *s == '\t'))
         s++, n--;
     while (n && (s[n - 1] == ' ' || s[n - 1] == '\t' || s[n - 1] == '\n'))
         n--;
-    if (epoch_of(s, n, out) || date_of(s, s + n, out))
+    if (epoch_of(s, n, out) || stamp_of(s, n, out) || date_of(s, s + n, out))
         return 0;
     return ERR(err, FORMAT, "'%.*s' is no date, expected YYYY-MM-DD with a time behind it, or seconds since 1970", n < 60 ? (int)n : 60, s);
 }

@@ -37,7 +37,7 @@ void leak_between(const struct leak *l, int from, int to, struct leak_pair *out)
 int leak_of(const struct leak *l, size_t record);
 
 /* Seconds since 1970 of a date as people write it in data: YYYY, YYYY-MM, YYYY-MM-DD, with T or a space hh:mm[:ss], fractions, Z or +hh:mm behind
- * it; or seconds since 1970 as digits, of nine or more, milliseconds from twelve on.  ERR_FORMAT for anything else. */
+ * it; YYYYMMDDhhmmss; or seconds since 1970 as digits, of nine to thirteen, milliseconds from twelve on.  ERR_FORMAT for anything else. */
 int leak_parse_time(const char *s, size_t n, int64_t *out, struct err *err);
 
 #endif
