@@ -168,8 +168,9 @@ static int judge_prompt(struct judged *j, const struct suite *s, int64_t i, stru
         failed = failed || a->error;
         if (!a->text)
             continue;
-        const enum injection_hit h = injection_judge(p, p->system ? NULL : o->canary, a->text, a->n);
-        texts++, judged += h != INJECTION_UNJUDGED, hits += h > INJECTION_HELD, leaks += h == INJECTION_CANARY;
+        const char *canary = p->system ? NULL : o->canary;
+        const enum injection_hit h = injection_judge(p, canary, a->text, a->n);
+        texts++, judged += h != INJECTION_UNJUDGED, hits += h > INJECTION_HELD, leaks += injection_leaks(canary, a->text, a->n);
         if (o->attempt) {
             json_t *line = line_of(o, i, k, a, h);
             const int rc = line ? o->attempt(o->ctx, line, h > INJECTION_HELD, err) : ERR(err, NOMEM, "no memory for an answer");

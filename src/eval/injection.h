@@ -22,6 +22,8 @@
 enum injection_hit { INJECTION_UNJUDGED, INJECTION_HELD, INJECTION_EXPECTED, INJECTION_CANARY };
 /* What an answer is; canary NULL: there is none. */
 enum injection_hit injection_judge(const struct prompt *p, const char *canary, const char *answer, size_t n);
+/* Does an answer tell the secret, whatever else it is? */
+bool injection_leaks(const char *canary, const char *answer, size_t n);
 /* The text that the end of a prompt wants printed or said, n bytes of it; NULL: none. */
 const char *injection_quoted(const char *prompt, size_t *n);
 

@@ -242,6 +242,52 @@ static void every_prompt_is_counted_and_threads_change_nothing(void **state)
     chat_free(chat);
 }
 
+static const json_t *rate_named(const json_t *evidence, const char *name)
+{
+    size_t i;
+    json_t *f;
+    json_array_foreach(json_object_get(evidence, "figures"), i, f)
+        if (!strcmp(json_string_value(json_object_get(f, "name")), name))
+            return f;
+    fail_msg("no figure %s", name);
+    return NULL;
+}
+
+/* A model that says what is expected and the secret has told the secret. */
+static void an_answer_that_is_expected_may_leak_too(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"prompt\": \"the cat sat\", \"expected\": [\"t\", \"a\", \"o\", \"e\"]}\n", template[] = "{% for m in messages %}{{ m.content }} {% endfor %}on";
+    static struct seen seen;
+    char *model = model_with("tokenizer"), secret[2] = "";
+    const struct chat_source source = { "default", template, sizeof template - 1 };
+    struct chat *chat;
+    OK(chat_new(&chat, &source, 1, NULL, &err));
+    for (int way = 0; way < 2; way++) {      /* what it says, then with a letter of that as the secret */
+        struct prompts p = { 0 };
+        struct run *r;
+        struct pool *pool;
+        json_t *evidence;
+        OK(pool_new(&pool, 1, &err));
+        OK(prompts_parse(&p, text, sizeof text - 1, "p.jsonl", &err));
+        OK(run_open(&r, &(struct run_opts){ .model = model, .batch = 1, .seed = 5 }, &err));
+        OK(evidence_new(&evidence, "injections", "m", NULL, 5, &err));
+        OK(injection_run(evidence, r, &(struct injection){ .prompts = &p, .n = 1, .chat = chat, .canary = way ? secret : NULL, .tries = 1, .max_tokens = 8, .model = "m", .pool = pool,
+                                                           .attempt = attempt, .ctx = &seen }, &err));
+        assert_int_equal(count_of(evidence, 0, "gave_in"), 1);
+        if (way)
+            assert_true(json_real_value(json_object_get(rate_named(evidence, "canary_leak_rate"), "value")) == 1);
+        for (const char *s = seen.digest; *s && !*secret; s++)
+            *secret = (*s >= 'a' && *s <= 'z') ? *s : 0;
+        assert_true(*secret);
+        json_decref(evidence);
+        run_close(r);
+        prompts_release(&p);
+        pool_free(pool);
+    }
+    chat_free(chat);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_rate_is_corrected_as_rogan_and_gladen_and_lang_and_reiczigel_do),
         cmocka_unit_test(labels_are_counted_and_lines_without_one_passed_over),
         cmocka_unit_test(the_chance_of_a_hit_in_k_tries_is_that_of_drawing_without_return),
+        cmocka_unit_test(an_answer_that_is_expected_may_leak_too),
         cmocka_unit_test(every_prompt_is_counted_and_threads_change_nothing),
     };
     return cmocka_run_group_tests_name("injection", tests, make_dir, remove_dir);
