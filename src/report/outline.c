@@ -89,15 +89,16 @@ static void facts(struct making *m)
 
 static void software(struct making *m)
 {
-    size_t i;
+    size_t i, n = 0;
     json_t *f;
     json_array_foreach(read_at(m->of->report, "files"), i, f) {
         const char *by = read_str(f, "evidence.lathe") ? read_str(f, "evidence.lathe") : read_str(f, "evidence.results.lathe.build");
-        if (by && i < MOST) {
-            add(m, "evaluated by %s%s", strncmp(by, "lathe", 5) ? "lathe " : "", by);
-            say(m, read_str(f, "file"), read_str(f, "sha256"));
-        }
+        if (!by || ++n > MOST)
+            continue;
+        add(m, "evaluated by %s%s", strncmp(by, "lathe", 5) ? "lathe " : "", by);
+        say(m, read_str(f, "file"), read_str(f, "sha256"));
     }
+    more(m, n);
 }
 
 static void parents(struct making *m)
@@ -125,14 +126,15 @@ static void audits(struct making *m)
 
 static void licences(struct making *m)
 {
-    size_t i, j;
+    size_t i, j, n = 0;
     json_t *a, *s;
     json_array_foreach(m->of->audits, i, a)
         json_array_foreach(read_at(a, "report.licences.sources"), j, s)
-            if (j < MOST) {
+            if (++n <= MOST) {
                 add(m, "source %s: licence %s%s", or_none(read_str(s, "source")), or_none(read_str(s, "expression")), json_is_false(read_at(s, "allowed")) ? ", which does not allow this use" : "");
                 say(m, read_str(a, "file"), read_str(a, "sha256"));
             }
+    more(m, n);
 }
 
 static void personal(struct making *m)
@@ -155,10 +157,14 @@ static void tests(struct making *m)
 {
     size_t i;
     json_t *f;
+    char date[40];
     const json_t *all = read_at(m->of->report, "files");
     json_array_foreach(all, i, f)
         if (i < MOST) {
-            add(m, "%s of %s", file_kind(f), or_none(read_str(f, "date")));
+            if (read_str(f, "error"))
+                add(m, "not read: %s", read_str(f, "error"));
+            else
+                add(m, "%s of %s", file_kind(f), isfinite(read_number(f, "date")) ? date_text(date, read_number(f, "date")) : "no date");
             say(m, read_str(f, "file"), read_str(f, "sha256"));
         }
     more(m, json_array_size(all));

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include "base/html.h"
 #include "report/parts.h"
 #include "report/report.h"
@@ -13,15 +12,6 @@ enum { FILES_OF_PART = 12 };
 static const json_t *files_of(const json_t *report) { return json_object_get(report, "files"); }
 
 /* ---- head ---- */
-
-static char *date_text(char out[40], double t)
-{
-    struct tm tm;
-    const time_t whole = fabs(t) < 2.5e11 ? (time_t)t : -1;
-    if (whole == -1 || !gmtime_r(&whole, &tm) || !strftime(out, 40, "%Y-%m-%d %H:%M UTC", &tm))
-        return strcpy(out, "–");
-    return out;
-}
 
 static int64_t count_all(const json_t *report, const char *key)
 {

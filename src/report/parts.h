@@ -24,6 +24,7 @@ const json_t *model_of(const json_t *report, const json_t *o);
 
 /* ---- words ---- */
 
+char *date_text(char out[40], double t);                 /* "2026-11-26 21:14 UTC"; "–" of what is no moment */
 /* A value as people read it: 4 digits after the point, fewer of large ones; "–" where there is none. */
 char *figure_text(char out[32], double v);
 /* "0.4300 (0.3366 to 0.5288)", or without what is not known. */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "base/mem.h"
 #include "base/tree.h"
 #include "report/parts.h"
@@ -269,6 +270,15 @@ json_t *figures_of_file(const json_t *report, size_t i_file)
 }
 
 /* ---- words ---- */
+
+char *date_text(char out[40], double t)
+{
+    struct tm tm;
+    const time_t whole = fabs(t) < 2.5e11 ? (time_t)t : -1;
+    if (whole == -1 || !gmtime_r(&whole, &tm) || !strftime(out, 40, "%Y-%m-%d %H:%M UTC", &tm))
+        return strcpy(out, "–");
+    return out;
+}
 
 char *figure_text(char out[32], double v)
 {

@@ -20,7 +20,7 @@ static const char version[] = "{\"name\": \"m\", \"number\": 3, \"root\": \"" RO
                               "\"evidence\": [{\"blob\": \"" ROOT "\", \"file\": \"model.sig\", \"kind\": \"signature\", \"t\": \"then\"}]}";
 static const char history[] = "[{\"seq\": 2, \"t\": \"then\", \"action\": \"promote\", \"actor\": \"bob\", \"number\": 3, \"alias\": \"production\", \"reason\": \"<b>go</b>\", \"hash\": \"" ROOT "\"},"
                               "{\"seq\": 1, \"t\": \"then\", \"action\": \"add\", \"actor\": \"ann\", \"number\": 3, \"hash\": \"" ROOT "\"}]";
-static const char report[] = "{\"models\": [], \"files\": [{\"file\": \"bias_1.json\", \"sha256\": \"" ROOT "\", \"kind\": \"bias\", \"date\": \"today\"}],"
+static const char report[] = "{\"models\": [], \"files\": [{\"file\": \"bias_1.json\", \"sha256\": \"" ROOT "\", \"kind\": \"bias\", \"date\": 1764201600.5}, {\"file\": \"ood_1.json\", \"error\": \"it ends too soon\"}],"
                              "\"figures\": [{\"kind\": \"bias\", \"file\": 0, \"name\": \"gap\", \"of\": \"women\", \"value\": 0.25, \"low\": 0.1, \"high\": 0.4, \"n\": 9}]}";
 static const char audits[] = "[{\"file\": \"audit-1.json\", \"sha256\": \"" ROOT "\", \"report\": {\"totals\": {\"records\": 10, \"kept\": 8}, \"gate\": {\"passed\": false},"
                              "\"pii\": {\"entities\": {\"EMAIL_ADDRESS\": {\"n\": 4}}}, \"licences\": {\"sources\": [{\"source\": \"s\", \"expression\": \"MIT\", \"allowed\": true}]}}}]";
@@ -73,6 +73,31 @@ static void each_section_has_its_evidence(void **state)
     json_decref(o);
     OK(outline_make(&o, OUTLINE_RMF, &of, &err));
     assert_string_equal(evidence(o, "GOVERN 2"), "bob made 1 of the journal's records\nann made 1 of the journal's records\n");
+    json_decref(o);
+    let_go(&of);
+}
+
+static void tests_have_their_date_and_what_was_not_read_is_said(void **state)
+{
+    (void)state;
+    struct outline_of of = all_of_it();
+    json_t *o;
+    OK(outline_make(&o, OUTLINE_ANNEX_IV, &of, &err));
+    assert_non_null(strstr(evidence(o, "2(g)"), "bias of 2025-11-27 00:00 UTC\nnot read: it ends too soon\n"));
+    json_decref(o);
+    let_go(&of);
+}
+
+static void what_is_too_much_for_a_section_is_counted(void **state)
+{
+    (void)state;
+    struct outline_of of = all_of_it();
+    json_t *sources = json_array(), *o;
+    for (int i = 0; i < 30; i++)
+        json_array_append_new(sources, json_pack("{s:s, s:s}", "source", "s", "expression", "MIT"));
+    json_object_set_new(json_object_get(json_object_get(json_array_get(of.audits, 0), "report"), "licences"), "sources", sources);
+    OK(outline_make(&o, OUTLINE_ANNEX_IV, &of, &err));
+    assert_non_null(strstr(evidence(o, "2(d)"), "source s: licence MIT\nand 18 more\n"));
     json_decref(o);
     let_go(&of);
 }
@@ -164,6 +189,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_section_has_its_evidence),
+        cmocka_unit_test(tests_have_their_date_and_what_was_not_read_is_said),
+        cmocka_unit_test(what_is_too_much_for_a_section_is_counted),
         cmocka_unit_test(a_long_reason_stands_there_whole),
         cmocka_unit_test(a_page_has_no_markup_of_others),
         cmocka_unit_test(a_bill_has_the_model_its_files_and_figures),
