@@ -64,12 +64,15 @@ bool licence_is_id(const char *s)
     return n && !s[n];
 }
 
-/* The Hub knows these, by the SPDX identifier in small letters. */
+/* The Hub knows these, by the SPDX identifier in small letters or, the last ones, by names of its own; https://huggingface.co/docs/hub/repositories-licenses */
 static const char *const hub_ids[] = {
     "apache-2.0", "mit", "afl-3.0", "artistic-2.0", "bsl-1.0", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0",
     "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
     "cc-by-nc-sa-4.0", "cdla-sharing-1.0", "cdla-permissive-1.0", "cdla-permissive-2.0", "wtfpl", "ecl-2.0", "epl-1.0", "epl-2.0", "eupl-1.1", "eupl-1.2", "agpl-3.0", "gfdl", "gpl-2.0",
     "gpl-3.0", "lgpl-2.1", "lgpl-3.0", "isc", "lppl-1.3c", "ms-pl", "mpl-2.0", "odc-by", "osl-3.0", "postgresql", "ofl-1.1", "ncsa", "unlicense", "zlib",
+    "unknown", "openrail", "openrail++", "bigscience-openrail-m", "creativeml-openrail-m", "bigscience-bloom-rail-1.0", "bigcode-openrail-m", "bsd", "cc", "gpl", "lgpl", "lgpl-lr",
+    "etalab-2.0", "c-uda", "odbl", "pddl", "deepfloyd-if-license", "fair-noncommercial-research-license", "apple-ascl", "apple-amlr", "h-research", "intel-research", "open-mdw",
+    "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4", "gemma",
 };
 
 const char *licence_hub_id(const char *expression)

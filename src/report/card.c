@@ -106,8 +106,6 @@ static int licence(struct buf *b, const char *s, struct err *err)
     const char *id = licence_hub_id(s);
     if (id)
         return buf_printf(b, err, "license: %s\n", id);
-    if (s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-")] == 0)
-        return yaml_line(b, "license: ", s, err);
     return yaml_line(b, "license: other\nlicense_name: ", s, err);
 }
 

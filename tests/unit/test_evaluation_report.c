@@ -283,6 +283,23 @@ static void what_a_person_said_stands_in_the_card(void **state)
     json_decref(front), json_decref(f), json_decref(data), json_decref(r), buf_release(&b);
 }
 
+static void a_licence_that_the_hub_does_not_know_is_other(void **state)
+{
+    (void)state;
+    static const struct { const char *said, *license, *name; } cases[] = { { "proprietary", "other", "proprietary" }, { "unknown-eula", "other", "unknown-eula" }, { "My licence", "other", "My licence" },
+        { "llama3", "llama3", NULL }, { "openrail", "openrail", NULL }, { "GPL-3.0-only", "gpl-3.0", NULL }, { "unknown", "unknown", NULL } };
+    json_t *r = golden();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf b;
+        json_t *front, *f = json_pack("{s:s}", "license", cases[i].said);
+        card_of(&(struct card_of_model){ r, 0, f, NULL, NULL }, &b, &front);
+        assert_string_equal(read_str(front, "license"), cases[i].license);
+        assert_true(cases[i].name ? !strcmp(read_str(front, "license_name"), cases[i].name) : !json_object_get(front, "license_name"));
+        json_decref(front), json_decref(f), buf_release(&b);
+    }
+    json_decref(r);
+}
+
 static void facts_of_other_keys_or_types_are_errors(void **state)
 {
     (void)state;
@@ -454,6 +471,7 @@ int main(void)
         cmocka_unit_test(many_figures_and_long_texts_make_a_page_of_bounded_size),
         cmocka_unit_test(the_card_has_what_was_measured_and_names_what_is_open),
         cmocka_unit_test(what_a_person_said_stands_in_the_card),
+        cmocka_unit_test(a_licence_that_the_hub_does_not_know_is_other),
         cmocka_unit_test(facts_of_other_keys_or_types_are_errors),
         cmocka_unit_test(the_hubs_own_reader_accepts_the_card),
         cmocka_unit_test(a_stopped_run_does_not_replace_a_whole_one),
