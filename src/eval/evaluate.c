@@ -43,10 +43,11 @@ static int set_generation(struct eval_generation *g, const char *key, size_t n_k
         switch (word_index(text, n, "true|True|false|False")) {
         case 0:
         case 1:
-            return 0;                    /* the temperature says how */
+            g->has_sample = g->sample = true;
+            return 0;
         case 2:
         case 3:
-            g->has_temperature = true, g->temperature = 0;
+            g->has_sample = true, g->sample = false;
             return 0;
         default:
             return ERR(err, USAGE, "do_sample: found '%.*s', expected true or false", (int)n, text);
@@ -69,7 +70,7 @@ int eval_generation_read(struct eval_generation *g, const char *text, struct err
     return 0;
 }
 
-static bool changes(const struct eval_generation *g) { return g->has_max_tokens || g->has_temperature || g->has_top_p || g->has_top_k; }
+static bool changes(const struct eval_generation *g) { return g->has_max_tokens || g->has_temperature || g->has_top_p || g->has_top_k || g->has_sample; }
 
 /* A task's own with the changes, made once. */
 static int changed(struct evaluation *e, const struct request_generation *of, const struct request_generation **out, struct err *err)
@@ -91,6 +92,8 @@ static int changed(struct evaluation *e, const struct request_generation *of, co
     *x = *of;
     x->max_tokens = g->has_max_tokens ? g->max_tokens : x->max_tokens;
     x->temperature = g->has_temperature ? g->temperature : x->temperature;
+    if (g->has_sample)                   /* as in a task's file: its word counts, and texts that are drawn need a temperature */
+        x->temperature = !g->sample ? 0 : x->temperature > 0 ? x->temperature : 1;
     x->top_p = g->has_top_p ? g->top_p : x->top_p;
     x->top_k = g->has_top_k ? g->top_k : x->top_k;
     e->own_of[e->n_own] = of;

@@ -8,7 +8,7 @@
 #include "eval/task.h"
 
 /* What --gen-kwargs changes of a task's generation_kwargs. */
-struct eval_generation { bool has_max_tokens, has_temperature, has_top_p, has_top_k; int max_tokens, top_k; double temperature, top_p; };
+struct eval_generation { bool has_max_tokens, has_temperature, has_top_p, has_top_k, has_sample, sample; int max_tokens, top_k; double temperature, top_p; };
 /* "temperature=0.7,top_p=0.9,max_gen_toks=64": as lm-evaluation-harness's gen_kwargs, also top_k and do_sample.  ERR_USAGE for others. */
 int eval_generation_read(struct eval_generation *g, const char *text, struct err *err);
 

@@ -199,12 +199,38 @@ static void changes_of_generation_are_read(void **state)
     OK(eval_generation_read(&g, "temperature=0.25,max_gen_toks=7,top_k=3", &err));
     assert_true(g.has_temperature && g.temperature == 0.25 && g.max_tokens == 7 && g.top_k == 3 && !g.has_top_p);
     OK(eval_generation_read(&g, "do_sample=False", &err));
-    assert_true(g.has_temperature && g.temperature == 0);
+    assert_true(g.has_sample && !g.sample);
     OK(eval_generation_read(&g, "", &err));
     static const char *const wrong[] = { "temperature", "temperature=", "temperature=x", "top_p=2", "max_gen_toks=0", "do_sample=maybe", "beams=2", "=1", "temperature=nan" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (eval_generation_read(&g, wrong[i], &err) != ERR_USAGE)
             fail_msg("'%s' was taken", wrong[i]);
+}
+
+/* do_sample says what it says in a task's file, wherever it stands. */
+static void what_is_drawn_follows_do_sample(void **state)
+{
+    (void)state;
+    static const struct { const char *said; double temperature; } cases[] = { { "do_sample=true", 1 }, { "do_sample=true,temperature=0.5", 0.5 }, { "temperature=0.5,do_sample=True", 0.5 },
+        { "do_sample=false,temperature=0.7", 0 }, { "temperature=0.7,do_sample=False", 0 }, { "temperature=0.7", 0.7 }, { "top_k=3", 0 } };
+    write_docs("docs", 4);
+    const char *file = task_file("greedy", "docs", "output_type: generate_until\ndoc_to_target: q\ngeneration_kwargs: {until: [\"\\n\"], max_gen_toks: 6}\nmetric_list: [{metric: exact_match}]");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct task_list l = { 0 };
+        const struct task_opts o = TASK_OPTS;
+        struct evaluation drawn;
+        struct request *q;
+        int n;
+        OK(task_list_add(&l, file, &o, &err));
+        OK(evaluation_init(&drawn, &l, &err));
+        OK(eval_generation_read(&drawn.generation, cases[i].said, &err));
+        OK(evaluation_requests(&drawn, 0, 0, &q, &n, &err));
+        if (q[0].generation->temperature != cases[i].temperature)
+            fail_msg("%s: temperature %g, expected %g", cases[i].said, q[0].generation->temperature, cases[i].temperature);
+        mem_free(q);
+        evaluation_release(&drawn);
+        task_list_release(&l);
+    }
 }
 
 static int set_up(void **state)
@@ -244,6 +270,7 @@ int main(void)
         cmocka_unit_test(errors_of_groups_are_the_harness_s_and_their_intervals_follow_the_tasks),
         cmocka_unit_test(a_group_with_a_task_without_an_interval_has_none),
         cmocka_unit_test(changes_of_generation_are_read),
+        cmocka_unit_test(what_is_drawn_follows_do_sample),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
