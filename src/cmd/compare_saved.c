@@ -114,19 +114,21 @@ static int compare_sets(struct compare_run *c, const struct sample_set *old, con
     return rc;
 }
 
-/* Only the first filter of a task is a test, as the others read the same answers. */
+/* Only the first filter of a task that both have is a test, as the others read the same answers. */
 int compare_items_of(struct compare_run *c, const struct samples *old, const struct samples *new, const struct eprocess *(*stream_of)(void *ctx, const char *task), void *ctx, struct err *err)
 {
     int n = 0;
+    const char *tested = "";
     if (old->n_older || new->n_older)
         log_warn("%d files of samples are older than others of the same task and were left alone", old->n_older + new->n_older);
     for (int i = 0; i < old->n; i++) {
         const struct sample_set *other = samples_find(new, &old->set[i]);
         if (!other) {
             log_warn("%s,%s is in the old evaluation alone", old->set[i].task, old->set[i].filter);
-        } else if (i && !strcmp(old->set[i].task, old->set[i - 1].task)) {
-            log_info("%s,%s is not tested: the first filter of the task is", old->set[i].task, old->set[i].filter);
+        } else if (!strcmp(old->set[i].task, tested)) {
+            log_info("%s,%s is not tested: a filter of the task before it is", old->set[i].task, old->set[i].filter);
         } else {
+            tested = old->set[i].task;
             TRY(compare_sets(c, &old->set[i], other, stream_of ? stream_of(ctx, old->set[i].task) : NULL, err));
             n++;
         }

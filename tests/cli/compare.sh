@@ -91,3 +91,9 @@ lathe compare old new --metric f1 2>&1; echo "exit $?"
 lathe compare old new --tasks odd 2>&1; echo "exit $?"
 lathe compare old new --alpha 0 2>&1; echo "exit $?"
 lathe compare run nowhere 2>&1; echo "exit $?"
+echo '--- a task whose first filter one of them has not is compared by the next'
+mkdir a b
+line() { for i in 0 1 2 3; do echo "{\"doc_id\": $i, \"filter\": \"$1\", \"metrics\": [\"acc\"], \"acc\": $2, \"doc_hash\": \"$i\"}"; done; }
+{ line strict 1.0; line loose 1.0; line last 1.0; } > a/samples_t_2026-01-31T10-00-00.1.jsonl
+{ line loose 1.0; line last 1.0; } > b/samples_t_2026-01-31T10-00-00.1.jsonl
+lathe compare a b 2>&1 | grep '^t \|alone\|not tested\|error'
