@@ -15,12 +15,13 @@ static const char *convention = "llamacpp";
 
 #define TEXT_MAX ((size_t)4 << 30)
 
-struct shown { double begin, last; };
+struct shown { double begin, last; size_t fed; };
 
 static int progress(void *ctx_, size_t fed, size_t all, const struct score *s)
 {
     struct shown *p = ctx_;
     const double now = clock_wall();
+    p->fed = fed < all ? fed : all;
     if (now - p->last > 2) {
         p->last = now;
         log_info("%zu of %zu tokens, perplexity %.4f, %.0f tokens/s", fed < all ? fed : all, all, score_perplexity(s), (double)fed / (now - p->begin));
@@ -28,13 +29,14 @@ static int progress(void *ctx_, size_t fed, size_t all, const struct score *s)
     return cmd_stop != 0;
 }
 
-static int report(const struct score *s, const struct score_opts *o, size_t n_bytes, size_t n_ids, double seconds, struct err *err)
+/* n_fed: tokens that were looked at, of n_ids of the text. */
+static int report(const struct score *s, const struct score_opts *o, size_t n_bytes, size_t n_ids, size_t n_fed, double seconds, struct err *err)
 {
     /* Bytes of the counted tokens: their share of the text's. */
     const double bits = s->nll / log(2.0), bytes = (double)n_bytes * (double)s->n_token / (double)n_ids;
     if (!cmd_json) {
         printf("perplexity %.4f +/- %.4f over %zu tokens (%s, windows of %d), %.4f bits per byte, %.0f tokens/s\n", score_perplexity(s), score_perplexity(s) * score_stderr(s),
-               s->n_token, score_convention_name(o->convention), o->ctx, bits / bytes, (double)n_ids / seconds);
+               s->n_token, score_convention_name(o->convention), o->ctx, bits / bytes, (double)n_fed / seconds);
         return 0;
     }
     return cmd_print_json(json_pack("{s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:i, s:b, s:f}", "ppl", score_perplexity(s), "ppl_stderr", score_perplexity(s) * score_stderr(s),
@@ -68,7 +70,7 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
     if (!rc)
         rc = score_encode(engine_tok(e), text.data, text.len, o, &ids, err);
     if (!rc) {
-        struct shown shown = { clock_wall(), clock_wall() };
+        struct shown shown = { clock_wall(), clock_wall(), 0 };
         struct score s;
         size_t n = ids.n;
         if (limit && (size_t)limit < n / (size_t)o->ctx)
@@ -77,7 +79,7 @@ static int score(struct engine *e, const char *path, struct score_opts *o, struc
         if (!rc && cmd_stop && !s.n_token)
             rc = ERR(err, STOPPED, "stopped before a token counted");
         if (!rc)
-            rc = report(&s, o, text.len, ids.n, clock_wall() - shown.begin, err);
+            rc = report(&s, o, text.len, ids.n, shown.fed, clock_wall() - shown.begin, err);
         if (!rc && cmd_stop)
             rc = ERR(err, STOPPED, "stopped: this is of the first %zu tokens that count", s.n_token);
     }

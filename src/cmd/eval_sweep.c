@@ -219,7 +219,9 @@ static int tell(struct sweep *s, struct err *err)
         setting_text(s, i, text, sizeof text);
         if (!cmd_json)
             printf("%10lld  %-20.6f  %s%s\n", (long long)steps, s->score[i], text, k ? "" : "  *");
-        rc = evidence_figure(evidence, &(struct evidence_figure){ s->metric, text, s->score[i], NAN, NAN, steps, EVIDENCE_LOWER, "held-out, after n steps" }, err);
+        char what[60];
+        snprintf(what, sizeof what, "held-out, after %lld steps", (long long)steps);
+        rc = evidence_figure(evidence, &(struct evidence_figure){ s->metric, text, s->score[i], NAN, NAN, 0, EVIDENCE_LOWER, what }, err);      /* n counts items */
         if (!rc && (!all || json_array_append_new(all, json_pack("{s:O, s:I, s:o, s:o}", "setting", json_array_get(s->setting, (size_t)i), "steps", (json_int_t)steps, s->metric,
                                                                  tree_number(s->score[i]), "seconds", tree_number(s->seconds[i])))))
             rc = ERR(err, NOMEM, "no memory for what was found");
