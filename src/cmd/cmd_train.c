@@ -11,8 +11,6 @@ static const char *out = "run";
 static bool dry_run;
 static int64_t fail_step = -1;
 
-#define FORETOLD_BYTES (32 << 20)         /* plans of less are not kept: the process itself takes up to 20 MB more */
-
 
 static int run_train(const char *const *args, int n_args, struct err *err)
 {
@@ -20,7 +18,6 @@ static int run_train(const char *const *args, int n_args, struct err *err)
     cmd_catch_signals();
     struct train_opts o = { .config = args[0], .out = out, .n_thread = cmd_n_thread(), .dry_run = dry_run, .stop = &cmd_stop, .fail_step = fail_step };
     struct train_result r;
-    const double process_bytes = (double)mem_private_now();
     TRY(cmd_open_device(&o.device, err));
     TRY(train_run(&o, &r, err));
     if (r.rank)
@@ -36,9 +33,8 @@ static int run_train(const char *const *args, int n_args, struct err *err)
             snprintf(share, sizeof share, ", %.0f %% of peak", 100 * r.share_of_peak);
         log_info("done: %lld steps in %s%s, %.0f tokens/s%s, CPU time %s", (long long)r.steps, fmt_seconds(a, r.seconds), expected, r.tokens_per_s, share, fmt_seconds(c, r.cpu_seconds));
         foretold(PLANNED_TRAIN_STEP, args[0], r.predicted_step_seconds, r.steps > 0 ? r.seconds / (double)r.steps : 0);
-        if (r.planned_bytes >= FORETOLD_BYTES)
-            foretold(PLANNED_TRAIN_BYTES, args[0], process_bytes + (double)r.planned_bytes, (double)r.peak_bytes);
-        log_info("memory: planned %s, at its peak %s (private)", fmt_bytes(c, (double)r.planned_bytes), fmt_bytes(d, (double)r.peak_bytes));
+        foretold(PLANNED_TRAIN_BYTES, args[0], (double)r.expected_bytes, (double)r.peak_bytes);
+        log_info("memory: expected %s, at its peak %s (private)", fmt_bytes(c, (double)r.expected_bytes), fmt_bytes(d, (double)r.peak_bytes));
         if (r.n_saved)
             log_info("checkpoints: %lld written, for which the steps waited %s in all", (long long)r.n_saved, fmt_seconds(c, r.save_waited));
         if (r.delta > 0)
@@ -55,11 +51,11 @@ static int run_train(const char *const *args, int n_args, struct err *err)
     }
     if (!cmd_json)
         return 0;
-    json_t *report = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:f, s:f, s:o, s:I, s:f, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
+    json_t *report = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:f, s:f, s:o, s:I, s:f, s:I, s:I, s:I}", "parameters", (json_int_t)r.n_param, "active_parameters",
                                     (json_int_t)r.n_active, "steps", (json_int_t)r.steps, "tokens", (json_int_t)r.tokens, "skipped_steps", (json_int_t)r.n_skipped, "loss",
                                     tree_number(r.loss), "valid_loss", tree_number(r.valid_loss), "valid_bits_per_byte", tree_number(r.valid_bits_per_byte), "seconds", r.seconds, "expected_seconds",
                                     tree_number(r.expected_seconds), "cpu_seconds", r.cpu_seconds, "tokens_per_s", r.tokens_per_s, "share_of_peak", tree_number(r.share_of_peak), "checkpoints", (json_int_t)r.n_saved, "checkpoint_wait_seconds", r.save_waited, "planned_bytes",
-                                    (json_int_t)r.planned_bytes, "peak_bytes", (json_int_t)r.peak_bytes);
+                                    (json_int_t)r.planned_bytes, "expected_bytes", (json_int_t)r.expected_bytes, "peak_bytes", (json_int_t)r.peak_bytes);
     if (r.delta > 0 && (json_object_set_new(report, "epsilon", tree_number(r.epsilon)) || json_object_set_new(report, "delta", json_real(r.delta)))) {
         json_decref(report);
         return ERR(err, NOMEM, "no memory to print the result");

@@ -147,7 +147,7 @@ static json_t *plan_json(const struct run *r, const struct train_result *result)
         json_object_set_new(parts, r->o->device->name, json_integer((json_int_t)r->o->device->bytes));
     if (run_save_bytes(r))
         json_object_set_new(parts, "copy for checkpoints", json_integer((json_int_t)run_save_bytes(r)));
-    return json_pack("{s:I, s:I, s:o}", "bytes", (json_int_t)result->planned_bytes, "process_bytes", (json_int_t)PROCESS_BYTES, "parts", parts);
+    return json_pack("{s:I, s:I, s:I, s:o}", "bytes", (json_int_t)result->planned_bytes, "process_bytes", (json_int_t)PROCESS_BYTES, "expected_bytes", (json_int_t)result->expected_bytes, "parts", parts);
 }
 
 static json_t *limits_json(const struct run *r)

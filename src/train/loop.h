@@ -39,7 +39,9 @@ struct train_result {
     uint64_t device_bytes;                             /* planned; 0 without a device */
     double step_seconds_at_limits, predicted_step_seconds;                          /* predicted: NAN where it is not */
     int64_t n_saved; double save_waited;               /* checkpoints, and what the steps waited for them in seconds */
-    uint64_t planned_bytes, peak_bytes;                /* private memory */
+    /* Private memory: what the plan takes at most, without the process itself; what it and the process, as that is when it is planned, should come to; and
+     * what it came to. */
+    uint64_t planned_bytes, expected_bytes, peak_bytes;
 };
 
 int train_run(const struct train_opts *o, struct train_result *result, struct err *err);

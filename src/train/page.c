@@ -122,14 +122,14 @@ static int compare_seconds(const struct page *p, const char *what, double planne
 static int planned_and_actual(const struct page *p)
 {
     char a[32], b[32];
-    const double plan = number(p, "plan", "bytes"), extra = number(p, "plan", "process_bytes"), peak = series_highest(history_find(p->h, "peak_bytes"));
+    const double plan = number(p, "plan", "bytes"), expected = number(p, "plan", "expected_bytes"), peak = series_highest(history_find(p->h, "peak_bytes"));
     const double step = series_median(history_find(p->h, "seconds"));
     if (!isfinite(plan) && !isfinite(number(p, "step", "seconds_at_limits")))
         return 0;
     TRY(add(p, "<h2>Planned and actual</h2><div class=\"wide\"><table><tr><th></th><th class=\"n\">planned</th><th class=\"n\">actual</th><th class=\"n\">actual / planned</th></tr>\n"));
-    TRY(compare(p, "memory of the run", fmt_or_dash(fmt_bytes, a, plan), fmt_or_dash(fmt_bytes, b, peak), peak / plan));
-    if (isfinite(extra))
-        TRY(compare(p, "the same and at most for the process itself", fmt_or_dash(fmt_bytes, a, plan + extra), fmt_or_dash(fmt_bytes, b, peak), peak / (plan + extra)));
+    TRY(compare(p, "memory of the run, at most", fmt_or_dash(fmt_bytes, a, plan), fmt_or_dash(fmt_bytes, b, peak), peak / plan));
+    if (isfinite(expected))
+        TRY(compare(p, "what should be used of it, and the process itself", fmt_or_dash(fmt_bytes, a, expected), fmt_or_dash(fmt_bytes, b, peak), peak / expected));
     TRY(compare_seconds(p, "a step, as expected", number(p, "step", "seconds_expected"), step));
     TRY(compare_seconds(p, "a step, at the machine's limits", number(p, "step", "seconds_at_limits"), step));
     return add(p, "</table></div><p class=\"soft\">Memory is private memory, its peak over the steps; a step's time is the median.</p>\n");

@@ -14,13 +14,20 @@ static unsigned all_passes(const struct run *r) { return 1u << PASS_FORWARD | (t
 
 int run_sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
 
+/* What is held out is scored by micro-batches, not by as many as are trained on at once. */
+static int score_tokens(const struct run *r, int T)
+{
+    const int64_t micro = r->micro * r->c.ctx;
+    return micro < T ? (int)micro : T;
+}
+
 /* The memory of the run's graphs at T tokens. */
 static int plan_at(struct run *r, int T, struct err *err)
 {
-    const int S = run_sequences(r, T);
+    const int S = run_sequences(r, T), score = score_tokens(r, T);
     TRY(decoder_plan(&r->model, T, S, r->o->n_thread, NULL, err));
     if (r->scorer.g)
-        TRY(decoder_plan(&r->scorer, T, S, r->o->n_thread, &r->model, err));
+        TRY(decoder_plan(&r->scorer, score, run_sequences(r, score), r->o->n_thread, &r->model, err));
     if (r->attacker.g)
         TRY(decoder_plan(&r->attacker, T, S, r->o->n_thread, &r->model, err));
     return r->reference.g ? decoder_plan(&r->reference, T, S, r->o->n_thread, &r->model, err) : 0;
@@ -81,7 +88,7 @@ int run_record_model(struct run *r, struct err *err)
     const struct decoder_opts reference = run_reference_opts(r);
     const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
     r->T = (int)(r->joined * r->micro * c->ctx);
-    if (!r->o->device)
+    if (!r->o->device && (run_classifies(r) ? r->classes.n_valid : r->data.valid.n) > 0)
         TRY(decoder_record(&r->scorer, &c->model, &score, err));
     const struct decoder_opts attacker = run_attacker_opts(r);
     if (c->adversarial.eps > 0)
@@ -109,6 +116,14 @@ static size_t planned_bytes(const struct run *r)
     return r->model.g->plan.total + (r->scorer.g ? r->scorer.g->plan.total : 0) + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
            slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) + parts_bytes(r) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
            (r->reference.g ? r->reference.g->plan.total : 0) + (r->attacker.g ? r->attacker.g->plan.total + mem_map_size(adversary_bytes(r)) : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
+}
+
+/* What is held out may be less than a micro-batch: the rest of the scorer's activations is never touched. */
+static uint64_t expected_bytes(const struct run *r, uint64_t process)
+{
+    const double all = score_tokens(r, r->T), held_out = run_classifies(r) ? all : (double)r->data.valid.n;
+    const double left = r->scorer.g ? fmax(0, 1 - held_out / all) * (double)r->scorer.g->plan.bytes[TENSOR_ACT] : 0;
+    return r->planned + process - (uint64_t)left;
 }
 
 /* Tokens of a batch that is run at once, on average: what packing leaves free is not computed. */
@@ -322,7 +337,9 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
 {
     char a[32], b[32], d[32], e[32];
     config_params(&r->c.model, &result->n_param, &result->n_active);
+    const uint64_t process = mem_private_now();             /* nothing of the plan is taken yet */
     result->planned_bytes = r->planned = planned_bytes(r);
+    result->expected_bytes = r->expected = expected_bytes(r, process);
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");
@@ -343,8 +360,8 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     const size_t copy = run_save_bytes(r);
     if (copy && buf_printf(&line, err, "%scopy for checkpoints %s", line.len ? ", " : "", fmt_bytes(a, (double)copy)) >= 0)
         shown += copy;
-    log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s)", fmt_bytes(a, (double)result->planned_bytes),
-             fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)));
+    log_info("memory: %s planned, and at most %s for the process itself (%s, rest %s); %s of both should be used", fmt_bytes(a, (double)result->planned_bytes),
+             fmt_bytes(b, (double)PROCESS_BYTES), line.data, fmt_bytes(d, (double)(result->planned_bytes - shown)), fmt_bytes(e, (double)result->expected_bytes));
     buf_release(&line);
     if (r->o->device) {
         result->device_bytes = r->o->device->bytes;

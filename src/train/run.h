@@ -31,7 +31,7 @@ struct run {
     struct loader loader, held_out;          /* held_out: of a pass over data.valid, when there is some */
     struct weights_list *weights;
     struct base_rows *rows;                  /* of a base that stays in its file, or NULL */
-    struct decoder model, scorer;            /* the scorer shares the model's weights; with a device there is none: run_scorer() */
+    struct decoder model, scorer;            /* the scorer shares the model's weights; with a device, or with nothing held out, there is none: run_scorer() */
     struct decoder attacker;                 /* with adversarial training (adversary.h); g NULL: none.  It shares the model's weights */
     float *images;                           /* the same: those of a micro-batch as they are */
     struct decoder reference;                /* of preferences (prefer.h): the model that the run began from */
@@ -68,7 +68,7 @@ struct run {
     int64_t n_repair;                        /* how often it went back because of the machine */
     double loss, aux, norm;                  /* of the last step */
     double valid_loss;                       /* of the last evaluation, NAN: none */
-    uint64_t planned;                        /* bytes */
+    uint64_t planned, expected;              /* bytes: at most, without the process itself; that will be touched, with it */
     struct series loss_history;              /* of this start, for the terminal */
     double predicted;                        /* seconds of a step (predict.h), NAN: not known */
     char data_sha256[SHA256_HEX];            /* of data/train.tok */

@@ -408,6 +408,26 @@ static void the_plan_is_the_memory_that_is_taken(void **state)
     assert_true(r.planned_bytes > 100000);
 }
 
+/* Held out: nothing, less than a window, more than one; of a batch of 8 windows a micro-batch is one. */
+static void scoring_is_planned_only_where_something_is_held_out(void **state)
+{
+    (void)state;
+    static const double share[] = { 0, 0.001, 0.2 };
+    struct train_result r[3];
+    char text[1200];
+    for (int i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "model: {hidden_size: 256, num_hidden_layers: 2, num_attention_heads: 4, intermediate_size: 512, norm: rmsnorm, act: swiglu, pos: rope}\n"
+                 "data: {train: %s, valid_share: %g, tokenizer: bytes}\ntrain: {steps: 2, batch: 8, ctx: 128, warmup: 0, precision: fp32}\n", in_dir("one.txt"), share[i]);
+        write_text("held.yaml", text);
+        const struct train_opts o = { .config = in_dir("held.yaml"), .out = in_dir("held"), .n_thread = 2, .fail_step = -1, .dry_run = true };
+        OK(train_run(&o, &r[i], &err));
+        OK(file_remove_tree(in_dir("held"), &err));
+    }
+    assert_true(r[0].planned_bytes < r[1].planned_bytes && r[1].planned_bytes == r[2].planned_bytes);
+    assert_true(r[1].planned_bytes - r[0].planned_bytes < 128 * 256 * 4 * 60);              /* activations of one window, not of 8 */
+    assert_true(r[2].expected_bytes > r[2].planned_bytes && r[1].expected_bytes < r[2].expected_bytes);
+}
+
 static void expected_time_moves_with_the_cost_of_an_operation(void **state)
 {
     (void)state;
@@ -448,6 +468,7 @@ int main(void)
         cmocka_unit_test(what_the_model_writes_is_shown_and_changes_nothing),
         cmocka_unit_test(experts_that_get_nothing_are_told),
         cmocka_unit_test(the_plan_is_the_memory_that_is_taken),
+        cmocka_unit_test(scoring_is_planned_only_where_something_is_held_out),
         cmocka_unit_test(expected_time_moves_with_the_cost_of_an_operation),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
