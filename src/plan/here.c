@@ -20,17 +20,18 @@
 #define BYTES_MOST (512e6)
 #define HEAD_MOST (256e6)          /* bytes of the head's panels; a larger one is cut, and its time grows with its rows */
 
-/* Runs: sequences of one row that see so many keys, or a prompt's rows after pos0 others. */
+/* Runs: sequences of one row that see so many keys, or a prompt's rows after pos0 others.  Products go by tiles of rows, up to 16, and the last tile of a prompt is
+ * seldom full: numbers between those of 16 and 512 are half a tile more than whole ones, so that what is read between them is right in the mean. */
 static const struct probe { int rows, pos0; bool prompt; } probes[] = {
-    { 1, 31, false }, { 1, 287, false }, { 2, 31, false }, { 2, 287, false }, { 4, 31, false }, { 4, 287, false }, { 8, 31, false }, { 8, 287, false }, { 16, 31, false }, { 16, 287, false },
-    { 16, 0, true }, { 16, 512, true }, { 32, 0, true }, { 64, 0, true }, { 256, 0, true }, { 256, 512, true }, { 512, 0, true } };
+    { 1, 31, false }, { 1, 287, false }, { 2, 31, false }, { 2, 287, false }, { 4, 31, false }, { 4, 287, false }, { 8, 31, false }, { 8, 287, false }, { 12, 31, false }, { 12, 287, false }, { 16, 31, false }, { 16, 287, false },
+    { 16, 0, true }, { 16, 512, true }, { 40, 0, true }, { 72, 0, true }, { 264, 0, true }, { 264, 512, true }, { 512, 0, true } };
 #define N_PROBE (int)(sizeof probes / sizeof *probes)
 #define CTX (PAGES * KV_TOKENS * DECODE_MOST)
 
-enum { N_POINT = 9, N_DECODE = 5, N_PROMPT = 5, N_DEEP = 2 };       /* the last five points are of prompts, too */
-static const int point_rows[N_POINT] = { 1, 2, 4, 8, DECODE_MOST, 32, 64, 256, STEP_TOKENS };
+enum { N_POINT = 10, N_DECODE = 6, N_PROMPT = 5, N_DEEP = 2 };       /* the last five points are of prompts, too */
+static const int point_rows[N_POINT] = { 1, 2, 4, 8, 12, DECODE_MOST, 40, 72, 264, STEP_TOKENS };
 static const int *const prompt_rows = point_rows + N_POINT - N_PROMPT;
-static const int deep_rows[N_DEEP] = { 16, 256 };         /* rows of prompts that were run after others, too: a key takes longer where few rows share it */
+static const int deep_rows[N_DEEP] = { 16, 264 };         /* rows of prompts that were run after others, too: a key takes longer where few rows share it */
 
 struct kind {
     char what[48];

@@ -19,8 +19,8 @@
 #define SIZES(X) X(1) X(4)
 #else
 #define MR 16
-#define N_SIZE 8
-#define SIZES(X) X(1) X(2) X(3) X(4) X(6) X(8) X(12) X(16)
+#define N_SIZE 10
+#define SIZES(X) X(1) X(2) X(3) X(4) X(6) X(8) X(10) X(12) X(14) X(16)
 #endif
 
 #define HEIGHT(mr) mr,
