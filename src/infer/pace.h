@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 #define PACE_LEAST 0.15          /* of what continuing texts takes, for prompts beside others */
-#define PACE_STRETCH 1.4         /* the usual: with what texts grow meanwhile, the worst of 8 is below 2 while one waits */
-#define PACE_PRESS 2.            /* what the limit allows prompts grows by so many times itself for each that waits to one that is continued, */
-#define PACE_PRESS_MOST 6.       /* up to so many times: of the usual limit 3.4 times a step without */
+#define PACE_STRETCH 1.3         /* the usual: with what texts grow meanwhile, the worst of 8 is below 2 while one waits */
+#define PACE_PRESS 2.7           /* what the limit allows prompts grows by so many times itself for each that waits to one that is continued, */
+#define PACE_PRESS_MOST 8.       /* up to so many times: of the usual limit 3.4 times a step without */
 
 /* stretch: steps take so many times as long as without rows of prompts, in the mean, while hardly anybody waits; below 1: no limit.  step_s: or so many seconds, 0: none. */
 struct pace_limit { double stretch, step_s; };
