@@ -263,7 +263,7 @@ static void close_db(struct db *db)
 
 static const struct db_driver driver = {
     .run = run, .script = script, .query = query, .next = next, .get_int = get_int, .get_real = get_real, .get_text = get_text, .get_bytes = get_bytes, .is_null = is_null,
-    .rows_free = rows_free, .begin = begin, .begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    .rows_free = rows_free, .begin = begin, .begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",      /* it keeps nobody waiting */
     .has_table = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1", .close = close_db,
 };
 

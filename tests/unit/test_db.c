@@ -436,9 +436,24 @@ static void a_server_that_stands_still_is_given_up_and_asked_again_later(void **
     db_close(db);
 }
 
+/* Who reads a whole state may do other things between its statements, for as long as they take; who writes is cut off. */
+static void who_reads_is_not_cut_off_at_rest(void **state)
+{
+    (void)state;
+    struct db *db = opened();
+    int64_t ms = -1;
+    for (int writes = 0; writes < 2; writes++) {
+        OK(writes ? db_begin(db, &err) : db_begin_read(db, &err));
+        OK(db_query_int(&ms, db, -1, "SELECT CAST(setting AS BIGINT) FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'", NULL, 0, &err));
+        assert_int_equal(ms, writes ? 30000 : 0);
+        db_rollback(db);
+    }
+    db_close(db);
+}
+
 static const struct CMUnitTest on_a_server[] = {
     T(a_lost_connection_is_made_again_but_not_within_a_transaction), T(a_connection_that_ended_at_rest_is_made_again_before_it_is_used),
-    T(a_server_that_stands_still_is_given_up_and_asked_again_later),
+    T(a_server_that_stands_still_is_given_up_and_asked_again_later), T(who_reads_is_not_cut_off_at_rest),
 };
 
 int main(void)
