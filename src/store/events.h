@@ -74,6 +74,7 @@ struct events_where {
     bool by_writing;                         /* since and until are of `written`, and so is the order: who reads on and on misses none that took long */
     bool by_feedback;                        /* they are of when what was said of it was written: answers that have a score */
     int64_t limit;                           /* 0: none; the oldest come first */
+    bool newest;                             /* by_writing: the limit's newest, and those of the same moment as the first of them */
 };
 /* each: < 0 ends with it. */
 typedef int (*events_each)(void *ctx, const struct event *ev, struct err *err);

@@ -8,7 +8,7 @@
 #include "store/events.h"
 #include "store/events_impl.h"
 
-#define EXPERTS 4096                     /* model/config.h's bound */
+enum { EXPERTS = 4096, ROWS = 1000 };    /* model/config.h's bound; rows that are read at a time */
 
 static void copy(char *to, size_t size, const char *from) { snprintf(to, size, "%s", from); }
 static double real_at(struct db_rows *r, int i) { return db_is_null(r, i) ? (double)NAN : db_real(r, i); }
@@ -94,24 +94,51 @@ static const char *or_any(const char *s) { return s ? s : ""; }
 
 #define READ_COLUMNS ANSWER_COLUMNS ", (SELECT score FROM feedback f WHERE f.id = answer.id AND f.choice = answer.choice)"
 
+#define BEHIND_SQL(key) " AND (" key ", id, choice) > (CAST($1 AS BIGINT), $8, $9) ORDER BY " key ", id, choice LIMIT $7"
+
 static const char *query_of(const struct events_where *w)
 {
     if (w->by_feedback)
         return "SELECT " READ_COLUMNS ", said FROM answer JOIN (SELECT id AS of_id, choice AS of_choice, written AS said FROM feedback WHERE written >= $1 AND written < $2 AND score IS NOT NULL) s "
-               "ON s.of_id = answer.id AND s.of_choice = answer.choice WHERE 1 = 1" AND_SQL " ORDER BY said, id, choice LIMIT $7";
+               "ON s.of_id = answer.id AND s.of_choice = answer.choice WHERE 1 = 1" AND_SQL BEHIND_SQL("said");
     if (w->by_writing)
-        return "SELECT " READ_COLUMNS " FROM answer WHERE " WRITTEN_SQL AND_SQL " ORDER BY written, id, choice LIMIT $7";
-    return "SELECT " READ_COLUMNS " FROM answer WHERE " WHERE_SQL " ORDER BY t, id, choice LIMIT $7";
+        return "SELECT " READ_COLUMNS " FROM answer WHERE " WRITTEN_SQL AND_SQL BEHIND_SQL("written");
+    return "SELECT " READ_COLUMNS " FROM answer WHERE " WHERE_SQL BEHIND_SQL("t");
 }
 
-int events_read(struct events *e, const struct events_where *w, events_each each, void *ctx, struct err *err)
+/* How far a reading is: where.since is the last row's moment. */
+struct reading { struct events_where where; char id[sizeof((struct event *)0)->id]; int64_t choice; events_each each; void *ctx; };
+
+static int read_one(void *ctx, const struct event *ev, struct err *err)
+{
+    struct reading *g = ctx;
+    g->where.since = g->where.by_feedback ? ev->said : g->where.by_writing ? ev->written : ev->t;
+    copy(g->id, sizeof g->id, ev->id), g->choice = ev->choice;
+    return g->each(g->ctx, ev, err);
+}
+
+static int read_some(struct reading *g, struct events *e, int64_t most, int64_t *n, struct err *err)
 {
     struct db_rows *r;
-    int64_t n = 0;
-    TRY(db_query(&r, events_db(e), query_of(w), DB_ARGS(WHERE_ARGS(w), DB_I(w->limit ? w->limit : INT64_MAX)), err));
-    const int rc = each_row(r, w->by_feedback ? MORE_SAID : NO_MORE, each, ctx, &n, err);
+    const struct events_where *w = &g->where;
+    *n = 0;
+    TRY(db_query(&r, events_db(e), query_of(w), DB_ARGS(WHERE_ARGS(w), DB_I(most), DB_T(g->id), DB_I(g->choice)), err));
+    const int rc = each_row(r, w->by_feedback ? MORE_SAID : NO_MORE, read_one, g, n, err);
     db_rows_free(r);
     return rc;
+}
+
+/* A server's rows lie in memory until the last was seen: so they are asked for some at a time. */
+int events_read(struct events *e, const struct events_where *w, events_each each, void *ctx, struct err *err)
+{
+    struct reading g = { .where = *w, .choice = INT64_MIN, .each = each, .ctx = ctx };
+    int64_t left = w->limit && !w->newest ? w->limit : INT64_MAX, n = ROWS;
+    if (w->newest)
+        TRY(db_query_int(&g.where.since, events_db(e), w->since, "SELECT written FROM answer WHERE " WRITTEN_SQL AND_SQL " ORDER BY written DESC LIMIT 1 OFFSET $7", DB_ARGS(WHERE_ARGS(w), DB_I(w->limit - 1)), err));
+    for (int rc; n == ROWS && left; left -= n)
+        if ((rc = read_some(&g, e, left < ROWS ? left : ROWS, &n, err)))
+            return rc;
+    return 0;
 }
 
 int events_find(struct events *e, const char *id, events_each each, void *ctx, struct err *err)

@@ -154,6 +154,53 @@ static void a_read_that_broke_off_goes_on_where_it_was(void **state)
     events_close(e);
 }
 
+struct many { int n; struct event last; struct events *other; };
+
+/* In order, none twice.  After the first, the last of all goes. */
+static int see_next(void *ctx, const struct event *ev, struct err *none)
+{
+    struct many *m = ctx;
+    if (m->n++ && (ev->t < m->last.t || (ev->t == m->last.t && strcmp(ev->id, m->last.id) <= 0)))
+        return ERR_CORRUPT;
+    m->last = *ev;
+    return m->n == 1 && m->other ? db_run(events_db(m->other), "DELETE FROM answer WHERE id = 'r2499'", NULL, 0, NULL, none) : 0;
+}
+
+/* Not all at once, which on a server would be all in memory: what went meanwhile does not come. */
+static void rows_are_read_some_at_a_time(void **state)
+{
+    (void)state;
+    struct events *e = opened(), *other = opened();
+    struct many m = { 0 };
+    OK(db_begin(events_db(e), &err));
+    for (int i = 0; i < 2500; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "r%04d", i);
+        const struct event ev = sample(id, 1000 + i / 700);           /* moments of many rows */
+        OK(events_write(e, &ev, 0, &err));
+    }
+    OK(db_commit(events_db(e), &err));
+    OK(db_run(events_db(e), "UPDATE answer SET written = t", NULL, 0, NULL, &err));
+    OK(events_read(e, &(struct events_where){ .since = 1000 }, see_next, &m, &err));
+    assert_int_equal(m.n, 2500);
+    const struct { struct events_where where; int n; const char *last; } of[] = {
+        { { .limit = 1700 }, 1700, "r1699" }, { { .since = 1001, .limit = 1000 }, 1000, "r1699" }, { { .since = 1001, .until = 1003, .by_writing = true }, 1400, "r2099" },
+        { { .by_writing = true, .limit = 300, .newest = true }, 400, "r2499" },               /* and all of its moment */
+        { { .by_writing = true, .limit = 500, .newest = true }, 1100, "r2499" }, { { .by_writing = true, .limit = 2600, .newest = true, .since = 1002 }, 1100, "r2499" },
+        { { .by_writing = true, .limit = 500, .newest = true, .until = 1001 }, 700, "r0699" },
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        m = (struct many){ 0 };
+        OK(events_read(e, &of[i].where, see_next, &m, &err));
+        assert_int_equal(m.n, of[i].n);
+        assert_string_equal(m.last.id, of[i].last);
+    }
+    m = (struct many){ .other = other };
+    OK(events_read(e, &(struct events_where){ .by_writing = true }, see_next, &m, &err));
+    assert_int_equal(m.n, 2499);
+    events_close(e), events_close(other);
+}
+
 static void feedback_is_its_owners_alone(void **state)
 {
     (void)state;
@@ -366,7 +413,7 @@ static void refusals_are_known_by_how_they_begin(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(texts_are_gone_across_restarts_and_jumps_of_the_clock), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
+        EACH(rows_are_read_some_at_a_time), EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(feedback_is_its_owners_alone), EACH(texts_are_gone_when_their_time_is_over), EACH(texts_are_gone_across_restarts_and_jumps_of_the_clock), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
         EACH(rows_come_back_as_they_went), EACH(answers_are_summed_up_by_version_and_arm), EACH(a_read_that_broke_off_goes_on_where_it_was), EACH(texts_are_gone_when_their_time_is_over), EACH(texts_are_gone_across_restarts_and_jumps_of_the_clock), EACH(a_user_is_erased_whole), EACH(names_keep_their_key),
         EACH(refusals_are_known_by_how_they_begin),
     };
