@@ -19,7 +19,7 @@
 #include "watch/rules.h"
 
 #define REFERENCE_BYTES ((size_t)1 << 30)
-#define WINDOW_ANSWERS 20000             /* at most, the oldest of a window */
+#define WINDOW_ANSWERS 20000             /* at most, the newest of a window */
 
 struct watch_online watch_online = { .every_s = 60, .window = "1h" };
 
@@ -176,7 +176,7 @@ static int take_effects(struct looking *l, int64_t now, struct err *err)
     struct reference *window;
     struct window_opts o = { .alpha = 0.05, .seed = watch_online.seed };
     const int64_t begin = watch_online.once ? l->from : now - (int64_t)(l->window_s * 1e9), first = l->moved > l->from ? l->moved : l->from;
-    const struct events_where where = { .model = l->model, .since = begin > first ? begin : first, .until = now, .by_writing = true, .limit = WINDOW_ANSWERS };
+    const struct events_where where = { .model = l->model, .since = begin > first ? begin : first, .until = now, .by_writing = true, .limit = WINDOW_ANSWERS, .newest = true };
     TRY(cmd_pool(&o.pool, err));
     TRY(answers_window(&window, l->r, l->e, &where, watch_online.seed + 1, err));
     const int rc = window_compare(l->effect_of, l->r, window, &o, err);

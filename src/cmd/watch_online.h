@@ -19,7 +19,7 @@ extern struct watch_online watch_online;
     { OPT_STR, "until", &watch_online.until, "<time>", "NAME: and before this one; without --reference and both, the reference of the version in the registry", 0, 0 }, \
     { OPT_STR, "from", &watch_online.from, "<time>", "NAME: watch what was recorded from here on; --until unless given, else now", 0, 0 }, \
     { OPT_FLOAT, "every", &watch_online.every_s, "<seconds>", "NAME: between two looks", 0.1, 86400 }, \
-    { OPT_STR, "window", &watch_online.window, "<time>", "NAME: effects are of the answers of so long, as 1h", 0, 0 }, \
+    { OPT_STR, "window", &watch_online.window, "<time>", "NAME: effects are of the answers of so long, as 1h: of the newest 20,000 at most", 0, 0 }, \
     { OPT_STR, "rules", &watch_online.rules, "<file>", "NAME: what is done when something has changed (doc/recording.md)", 0, 0 }, \
     { OPT_FLAG, "once", &watch_online.once, NULL, "NAME: one look at all that is there, and its result as the exit code", 0, 0 }, \
     { OPT_STR, "erase", &watch_online.erase, "<user>", "delete all that was recorded of a user, or of a key, by name", 0, 0 }
