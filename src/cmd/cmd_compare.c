@@ -253,7 +253,8 @@ const struct command command_compare = {
     "takes the comparison.\n"
     "\n"
     "p is McNemar's exact test where values are 0 and 1, with Tango's interval; else t over clusters, which for texts are windows, or documents where\n"
-    "a text has 30 and more.  The interval by bootstrap is BCa over the same clusters.  The effect is new - old where more is better, so that a loss\n"
+    "a text has 30 and more, and for items the task's own, which samples of lathe name (\"cluster\"); those of lm-evaluation-harness count as independent.\n"
+    "The interval by bootstrap is BCa over the same clusters.  The effect is new - old where more is better, so that a loss\n"
     "is negative; of texts it is in nats a token: minus the ln of the ratio of perplexities."),
     opts, run_compare, 2, 2,
 };

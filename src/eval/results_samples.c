@@ -155,6 +155,8 @@ static json_t *line_of(const struct results *r, const struct eval_task *t, int64
     const size_t n_prompt = x->n ? x->q[0].kind == REQUEST_ROLLING ? x->q[0].n_continuation : x->q[0].n_context : 0;
     json_t *target_hash = target ? hash(json_string_value(target), json_string_length(target)) : NULL;
     put(&o, "doc_id", json_integer(item));
+    if (task_cluster(t->t, item) >= 0)   /* lathe's own: items of one depend on each other */
+        put(&o, "cluster", json_integer(task_cluster(t->t, item)));
     put(&o, "doc", json_incref(doc));
     put(&o, "target", target);
     put(&o, "arguments", arguments(x));

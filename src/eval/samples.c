@@ -193,13 +193,13 @@ static int hash_document(const json_t *line, uint64_t *out)
 
 static int read_value(const json_t *line, const char *metric, const struct line *l, struct sample *s, struct err *err)
 {
-    const json_t *v = json_object_get(line, metric);
+    const json_t *v = metric ? json_object_get(line, metric) : NULL;
     s->value = NAN, s->weight = 1;
     if (json_is_number(v))
         s->value = json_number_value(v);
     else if (json_is_boolean(v))
         s->value = json_is_true(v);
-    else if (is_log_likelihood(metric) && json_array_size(v) == 2 && json_is_number(json_array_get(v, 0)) && json_is_number(json_array_get(v, 1)))
+    else if (metric && is_log_likelihood(metric) && json_array_size(v) == 2 && json_is_number(json_array_get(v, 0)) && json_is_number(json_array_get(v, 1)))
         s->value = json_number_value(json_array_get(v, 0)), s->weight = json_number_value(json_array_get(v, 1));
     else if (v && !json_is_null(v))
         return ERR(err, FORMAT, "%s: line %lld: %s is no number that an item has for itself; --metric names another", l->path, (long long)l->number, metric);
@@ -218,8 +218,8 @@ static void release_sample(struct sample *s)
 
 static int read_sample(const json_t *line, const char *metric, const struct line *l, struct sample *s, struct err *err)
 {
-    const json_t *id = json_object_get(line, "doc_id"), *answer = json_object_get(line, "filtered_resps");
-    *s = (struct sample){ .cluster = -1 };
+    const json_t *id = json_object_get(line, "doc_id"), *answer = json_object_get(line, "filtered_resps"), *cluster = json_object_get(line, "cluster");
+    *s = (struct sample){ .cluster = json_is_integer(cluster) ? json_integer_value(cluster) : -1 };
     if (!json_is_integer(id))
         return bad(l, err, "expected a whole number as doc_id");
     s->id = json_integer_value(id);
@@ -245,7 +245,7 @@ static const char *filter_of(const json_t *line)
 /* The metric that is asked for, or the first of the line's own list; without a list the first number that is none of what lines have besides. */
 static const char *metric_of(const json_t *line, const char *wanted)
 {
-    static const char *const others[] = { "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash" };
+    static const char *const others[] = { "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash", "cluster" };
     const char *key, *first = json_string_value(json_array_get(json_object_get(line, "metrics"), 0));
     json_t *v;
     if (wanted)
@@ -270,15 +270,15 @@ static struct sample_set *find_set(struct samples *s, int from, const char *filt
     return NULL;
 }
 
-static int add_set(struct samples *s, const char *path, const char *filter, const char *metric, struct sample_set **out, struct err *err)
+static int add_set(struct samples *s, const char *path, const char *filter, struct sample_set **out, struct err *err)
 {
     struct sample_set *set = mem_realloc_array(s->set, (size_t)s->n + 1, sizeof *set);
     if (!set)
         return ERR(err, NOMEM, "no memory for the items of %s", path);
     s->set = set;
     *out = &set[s->n++];
-    **out = (struct sample_set){ .task = task_in(path), .filter = mem_strdup(filter), .metric = mem_strdup(metric), .path = mem_strdup(path), .higher_is_better = true };
-    return (*out)->task && (*out)->filter && (*out)->metric && (*out)->path ? 0 : ERR(err, NOMEM, "no memory for the items of %s", path);
+    **out = (struct sample_set){ .task = task_in(path), .filter = mem_strdup(filter), .path = mem_strdup(path), .higher_is_better = true };
+    return (*out)->task && (*out)->filter && (*out)->path ? 0 : ERR(err, NOMEM, "no memory for the items of %s", path);
 }
 
 static int add_sample(struct sample_set *set, const struct sample *s, struct err *err)
@@ -294,6 +294,26 @@ static int add_sample(struct sample_set *set, const struct sample *s, struct err
     return 0;
 }
 
+/* The set's metric where the line is the first that has one, else another's name, for messages. */
+static int take_metric(struct sample_set *set, const json_t *line, const char *wanted, struct err *err)
+{
+    const char *metric = metric_of(line, wanted), *other = metric ? NULL : metric_of(line, NULL);
+    if (!metric && (!other || set->other))
+        return 0;
+    char **to = metric ? &set->metric : &set->other;
+    return (*to = mem_strdup(metric ? metric : other)) ? 0 : ERR(err, NOMEM, "no memory for the items of %s", set->path);
+}
+
+static int check_metrics(const struct samples *s, int from, const char *wanted, struct err *err)
+{
+    for (int i = from; i < s->n; i++)
+        if (!s->set[i].metric && wanted)
+            return ERR(err, FORMAT, "%s: no item has the metric '%s'; the first that one has is %s", s->set[i].path, wanted, s->set[i].other ? s->set[i].other : "none");
+        else if (!s->set[i].metric)
+            return ERR(err, FORMAT, "%s: no item has a metric, expected one", s->set[i].path);
+    return 0;
+}
+
 /* from: the first set of this file. */
 static int add_line(struct samples *s, int from, const json_t *line, const char *wanted, const struct line *l, struct err *err)
 {
@@ -301,14 +321,10 @@ static int add_line(struct samples *s, int from, const json_t *line, const char 
     struct sample_set *set;
     if (!json_is_object(line))
         return bad(l, err, "expected an object");
-    if (!(set = find_set(s, from, filter_of(line)))) {
-        const char *metric = metric_of(line, wanted);
-        if (!metric && wanted)
-            return ERR(err, FORMAT, "%s: line %lld: no metric '%s'; of these items the first is %s", l->path, (long long)l->number, wanted, metric_of(line, NULL) ? metric_of(line, NULL) : "none");
-        if (!metric)
-            return bad(l, err, "no metric, expected one");
-        TRY(add_set(s, l->path, filter_of(line), metric, &set, err));
-    }
+    if (!(set = find_set(s, from, filter_of(line))))
+        TRY(add_set(s, l->path, filter_of(line), &set, err));
+    if (!set->metric)
+        TRY(take_metric(set, line, wanted, err));
     TRY(read_sample(line, set->metric, l, &sample, err));
     const int rc = add_sample(set, &sample, err);
     if (rc < 0)
@@ -367,6 +383,7 @@ static int load_file(struct samples *s, const char *path, const char *metric, st
     file_map_close(&m);
     if (!rc && s->n == from)
         rc = ERR(err, FORMAT, "%s: no items, expected a line for each", path);
+    rc = rc ? rc : check_metrics(s, from, metric, err);
     return rc ? rc : sort_sets(s, from, err);
 }
 
@@ -480,6 +497,8 @@ int samples_add(struct samples *s, const char *task, const json_t *line, int64_t
         from--;
     TRY(add_line(s, from, line, NULL, &l, err));
     struct sample_set *set = find_set(s, from, filter_of(line));
+    if (!set->metric)
+        return bad(&l, err, "no metric, expected one");
     set->item[set->n - 1].cluster = cluster, set->higher_is_better = higher_is_better || is_log_likelihood(set->metric);
     return 0;
 }
@@ -501,6 +520,7 @@ void samples_release(struct samples *s)
         mem_free(set->task);
         mem_free(set->filter);
         mem_free(set->metric);
+        mem_free(set->other);
         mem_free(set->path);
     }
     mem_free(s->set);

@@ -1,7 +1,8 @@
 /* samples.h - items of an evaluation that was kept: the samples_TASK_DATE.jsonl files of lm-evaluation-harness' --log_samples and of lathe
  * eval --out, one of them or a folder; and the items of two such evaluations side by side.
  *
- * A line is an item by one filter: {"doc_id", "doc", "target", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", METRIC: value, ..}.
+ * A line is an item by one filter: {"doc_id", "doc", "target", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", METRIC: value, ..}, and
+ * lathe's own "cluster" where items depend on each other.  An item that failed has no metric.
  * A value is a number, true or false, or [number, weight] of perplexities and bits per byte.  Lines of other keys are read too.  A line that is none is ERR_FORMAT with
  * file and line; memory is bounded by the files' size. */
 #ifndef EVAL_SAMPLES_H
@@ -17,12 +18,13 @@ struct sample {
     int64_t id;                  /* doc_id */
     uint64_t doc, prompt;        /* hashes: of doc_hash, where there is none of the document; of prompt_hash, 0: none */
     double value, weight;        /* value NAN: none */
-    int64_t cluster;             /* items of one depend on each other; -1: it stands for itself, as all of files do */
+    int64_t cluster;             /* items of one depend on each other; -1: it stands for itself, as in files of lm-evaluation-harness */
     char *text, *target, *answer;/* for people: the end of the prompt, or the beginning of the document's longest text; those of the right answer and of the reply */
 };
-/* Of one task and filter, for one metric; items ascending by id. */
+/* Of one task and filter, for one metric: the first line that has one says which.  Items ascending by id. */
 struct sample_set {
     char *task, *filter, *metric, *path;
+    char *other;                 /* another metric that an item has, for messages; NULL: none was seen */
     bool higher_is_better;       /* of the values: log-likelihoods of perplexities are better the higher they are */
     struct sample *item; int64_t n, cap;
 };

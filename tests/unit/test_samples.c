@@ -33,7 +33,7 @@ static void items_have_what_their_lines_say(void **state)
     assert_true(t->item[0].prompt != 0 && t->item[1].prompt == 0);
     samples_release(&s);
     assert_int_equal(samples_load(&s, in_dir("samples_piqa_2026-01-31T10-00-00.123456.jsonl"), NULL, "f1", &err), ERR_FORMAT);
-    assert_non_null(strstr(err.msg, "line 1: no metric 'f1'; of these items the first is acc"));
+    assert_non_null(strstr(err.msg, "no item has the metric 'f1'; the first that one has is acc"));
 }
 
 static void filters_are_sets_and_pairs_of_numbers_have_weights(void **state)
@@ -94,7 +94,7 @@ static void wrong_lines_are_refused_with_their_number(void **state)
     (void)state;
     static const struct { const char *text, *message; } of[] = {
         { "", "no items" }, { "\n\n", "no items" }, { A "[1]\n", "line 2: expected an object" }, { A "{\"doc_id\": 1\n", "line 2" }, { "{\"acc\": 1}\n", "line 1: expected a whole number as doc_id" },
-        { "{\"doc_id\": 1.5, \"acc\": 1}\n", "whole number" }, { "{\"doc_id\": 1}\n", "line 1: no metric" }, { A A, "item 0 is there twice for filter 'none'" },
+        { "{\"doc_id\": 1.5, \"acc\": 1}\n", "whole number" }, { "{\"doc_id\": 1}\n", "no item has a metric" }, { A A, "item 0 is there twice for filter 'none'" },
         { "{\"doc_id\": 1, \"metrics\": [\"acc\"], \"acc\": \"yes\"}\n", "acc is no number that an item has" }, { "{\"doc_id\": 1, \"doc_id\": 2}\n", "line 1" },
     };
     struct samples s;
@@ -165,6 +165,56 @@ static void items_are_paired_by_id_and_document(void **state)
     buf_release(&y);
 }
 
+/* An item that failed has "metrics": [], and one to which a metric does not apply others alone. */
+static void the_first_item_need_not_have_the_metric(void **state)
+{
+    (void)state;
+    struct samples s;
+    put_in_dir("failed.jsonl", "{\"doc_id\": 0, \"cluster\": 7, \"metrics\": [], \"error\": \"broken\"}\n{\"doc_id\": 1, \"cluster\": 7, \"metrics\": [\"acc\"], \"acc\": 1.0}\n"
+                               "{\"doc_id\": 2, \"metrics\": [\"acc\", \"late\"], \"acc\": 0.0, \"late\": 0.5}\n");
+    OK(samples_load(&s, in_dir("failed.jsonl"), NULL, NULL, &err));
+    assert_int_equal(s.n, 1);
+    assert_string_equal(s.set[0].metric, "acc");
+    assert_true(isnan(s.set[0].item[0].value) && s.set[0].item[1].value == 1 && s.set[0].item[2].value == 0);
+    assert_true(s.set[0].item[0].cluster == 7 && s.set[0].item[1].cluster == 7 && s.set[0].item[2].cluster == -1);
+    samples_release(&s);
+    OK(samples_load(&s, in_dir("failed.jsonl"), NULL, "late", &err));
+    assert_true(isnan(s.set[0].item[0].value) && isnan(s.set[0].item[1].value) && s.set[0].item[2].value == 0.5);
+    samples_release(&s);
+    assert_int_equal(samples_load(&s, in_dir("failed.jsonl"), NULL, "f1", &err), ERR_FORMAT);
+    assert_non_null(strstr(err.msg, "no item has the metric 'f1'; the first that one has is acc"));
+    put_in_dir("none.jsonl", "{\"doc_id\": 0, \"cluster\": 7, \"metrics\": []}\n");
+    assert_int_equal(samples_load(&s, in_dir("none.jsonl"), NULL, NULL, &err), ERR_FORMAT);
+}
+
+/* What depends on each other in a file is one thing that was drawn: as in memory. */
+static void items_of_files_are_compared_by_their_clusters(void **state)
+{
+    (void)state;
+    struct samples a, b;
+    struct sample_pairs p;
+    struct compare_result r;
+    const struct compare_opts o = COMPARE_OPTS;
+    struct buf x, y;
+    buf_init(&x), buf_init(&y);
+    for (int i = 0; i < 40; i++) {
+        OK(buf_printf(&x, &err, "{\"doc_id\": %d, \"cluster\": %d, \"metrics\": [\"acc\"], \"acc\": 1.0}\n", i, i / 10));
+        OK(buf_printf(&y, &err, "{\"doc_id\": %d, \"cluster\": %d, \"metrics\": [\"acc\"], \"acc\": %d.0}\n", i, i / 10, i >= 10));
+    }
+    put_in_dir("a.jsonl", x.data);
+    put_in_dir("b.jsonl", y.data);
+    OK(samples_load(&a, in_dir("a.jsonl"), NULL, NULL, &err));
+    OK(samples_load(&b, in_dir("b.jsonl"), NULL, NULL, &err));
+    OK(samples_pair(&p, &a.set[0], &b.set[0], &err));
+    OK(samples_measure(&r, &a.set[0], &b.set[0], &p, NULL, &o, &err));
+    assert_int_equal(r.n_cluster, 4);
+    assert_false(r.counts);
+    assert_true(fabs(r.p - 0.39100221895577036) < 1e-12);        /* scipy.stats.ttest_1samp([-1, 0, 0, 0], 0).pvalue */
+    sample_pairs_release(&p);
+    samples_release(&a), samples_release(&b);
+    buf_release(&x), buf_release(&y);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +224,8 @@ int main(void)
         cmocka_unit_test(wrong_lines_are_refused_with_their_number),
         cmocka_unit_test(long_texts_are_cut_at_a_character),
         cmocka_unit_test(items_are_paired_by_id_and_document),
+        cmocka_unit_test(the_first_item_need_not_have_the_metric),
+        cmocka_unit_test(items_of_files_are_compared_by_their_clusters),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
