@@ -307,21 +307,49 @@ static bool is_listed(const json_t *list, const char *name, size_t n)
     return false;
 }
 
-/* One licence, or several joined by AND alone (all must be listed) or by OR alone (one must). */
-static bool is_allowed(const json_t *list, const char *expression)
+/* Where a word stands outside of parentheses; n: nowhere. */
+static size_t joint_at(const char *text, size_t n, const char *word)
 {
-    const bool any = strstr(expression, " OR ") != NULL;
-    const char *joint = any ? " OR " : " AND ";
-    if (is_listed(list, expression, strlen(expression)))
-        return true;
-    if ((any && strstr(expression, " AND ")) || strchr(expression, '('))
-        return false;
-    for (const char *p = expression, *end;; p = end + strlen(joint)) {
-        end = strstr(p, joint);
-        const bool listed = is_listed(list, p, end ? (size_t)(end - p) : strlen(p));
-        if (listed == any || !end)
-            return listed;
+    const size_t length = strlen(word);
+    int depth = 0;
+    for (size_t i = 0; i < n; i++) {
+        depth += (text[i] == '(') - (text[i] == ')');
+        if (!depth && i + length <= n && !memcmp(text + i, word, length))
+            return i;
     }
+    return n;
+}
+
+/* Does the first parenthesis end at the last? */
+static bool is_enclosed(const char *text, size_t n)
+{
+    int depth = 0;
+    for (size_t i = 0; i < n; i++) {
+        depth += (text[i] == '(') - (text[i] == ')');
+        if (depth <= 0)
+            return n > 2 && i == n - 1 && text[i] == ')';
+    }
+    return false;
+}
+
+enum { EXPRESSION_MAX = 2000 };
+
+/* A licence, or several joined by OR (one must be allowed) or AND, which binds them closer (all must). */
+static bool is_allowed(const json_t *list, const char *text, size_t n)
+{
+    if (is_listed(list, text, n))
+        return true;
+    if (n > EXPRESSION_MAX)
+        return false;
+    if (is_enclosed(text, n))
+        return is_allowed(list, text + 1, n - 2);
+    const bool any = joint_at(text, n, " OR ") < n;
+    const char *joint = any ? " OR " : " AND ";
+    const size_t first = joint_at(text, n, joint), rest = first + strlen(joint);
+    if (first == n)
+        return false;
+    const bool allowed = is_allowed(list, text, first);
+    return allowed == any ? allowed : is_allowed(list, text + rest, n - rest);
 }
 
 static int check_licences(struct judging *j, struct err *err)
@@ -330,7 +358,7 @@ static int check_licences(struct judging *j, struct err *err)
     if (!list)
         return 0;
     const char *own = tree_text_at(j->facts, "license");
-    struct outcome o = { .found = *own ? json_string(own) : NULL, .passed = *own && is_allowed(list, own) };
+    struct outcome o = { .found = *own ? json_string(own) : NULL, .passed = *own && is_allowed(list, own, strlen(own)) };
     bool go_on = !*own || o.passed;
     size_t i, k;
     json_t *e, *source;
@@ -339,7 +367,7 @@ static int check_licences(struct judging *j, struct err *err)
             const char *expression = tree_text_at(source, "expression");
             if (!go_on)
                 break;
-            go_on = *expression && is_allowed(list, expression);
+            go_on = *expression && is_allowed(list, expression, strlen(expression));
             json_decref(o.found);
             o = (struct outcome){ .found = json_string(*expression ? expression : "unknown"), .passed = go_on, .evidence = tree_text_at(e, "blob") };
         }

@@ -238,8 +238,20 @@ static void licences_of_the_model_and_its_sources(void **state)
     attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": null}]}}");
     assert_string_equal(judged("licences: [MIT]"), "no \"unknown\"");
     attach("{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": \"MIT AND (A OR B)\"}]}}");
-    assert_string_equal(judged("licences: [MIT, A, B]"), "no \"MIT AND (A OR B)\"");
+    assert_string_equal(judged("licences: [MIT, B]"), "ok \"MIT AND (A OR B)\"");
+    assert_string_equal(judged("licences: [MIT, C]"), "no \"MIT AND (A OR B)\"");
     assert_string_equal(judged("licences: [MIT, 'MIT AND (A OR B)']"), "ok \"MIT AND (A OR B)\"");
+    static const struct { const char *expression; bool allowed; } of[] = {           /* in [MIT, A, B] */
+        { "(A OR X) AND MIT", true }, { "(A AND X) OR MIT", true }, { "X OR A AND B", true }, { "X OR A AND Y", false }, { "A AND X OR B", true }, { "((A) AND (B OR X))", true },
+        { "(A OR B) AND (X OR Y)", false }, { "(A OR B", false }, { "A) OR (B", false }, { "A OR", false }, { "()", false }, { "A AND B AND X", false }, { "A WITH B", false },
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        char text[300];
+        snprintf(text, sizeof text, "{\"totals\": {}, \"sources\": [], \"licences\": {\"sources\": [{\"expression\": \"%s\"}]}}", of[i].expression);
+        attach(text);
+        if (strncmp(judged("licences: [MIT, A, B]"), of[i].allowed ? "ok" : "no", 2))
+            fail_msg("%s: expected %s", of[i].expression, of[i].allowed ? "allowed" : "refused");
+    }
 }
 
 static void a_signer_is_a_public_key(void **state)
