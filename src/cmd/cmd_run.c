@@ -189,16 +189,23 @@ static int know(void *ctx, const struct child_id *id, struct err *err)
     return record_save(b->record, b->s, err);
 }
 
-static int start_staying(const struct flow_stage *s, const struct child_wish *w, struct err *err)
+/* Where it writes its port: as its options say, or in the stage's folder. */
+static int port_of(struct buf *out, const struct flow *f, const struct flow_stage *s, struct err *err)
+{
+    const char *own = tree_text_at(s->options, "port-file");
+    return *own ? flow_expand(out, f, s, own, err) : buf_printf(out, err, "%s/port", s->folder);
+}
+
+static int start_staying(const struct flow *f, const struct flow_stage *s, const struct child_wish *w, struct err *err)
 {
     struct child_id id = { 0 };
-    char *port = file_of(s, "port");
-    if (!port)
-        return ERR(err, NOMEM, "no memory for a path");
-    int rc = child_start(w, port, &id, err);
-    if (!rc && (rc = served_at(s, port, &id, err)) < 0)
+    struct buf port;
+    buf_init(&port);
+    int rc = port_of(&port, f, s, err);
+    rc = rc ? rc : child_start(w, port.data, &id, err);
+    if (!rc && (rc = served_at(s, port.data, &id, err)) < 0)
         (void)child_end(&id, true, NULL);
-    mem_free(port);
+    buf_release(&port);
     return rc;
 }
 
@@ -217,7 +224,7 @@ static int run_words(struct running *r, const struct flow_stage *s, json_t *reco
     const struct child_wish wish = { .argv = w.at, .log = log, .on = goes_on, .show = !cmd_quiet, .known = know, .ctx = &b };
     *code = 0;
     if (!rc)
-        rc = s->stays ? start_staying(s, &wish, err) : child_run(&wish, result, code, err);
+        rc = s->stays ? start_staying(&r->f, s, &wish, err) : child_run(&wish, result, code, err);
     mem_free(result), mem_free(log);
     words_release(&w);
     return rc;

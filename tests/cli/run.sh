@@ -71,6 +71,11 @@ until grep -q '"pid"' one.run/s/stage.json 2> /dev/null; do :; done
 kill -9 $pid; wait $pid 2> /dev/null
 run one.yaml --stop
 pgrep -f one.run/s/port > /dev/null || echo 'it does not run'
+echo '--- a server with a port file of its own'
+printf 'stages:\n  s: {run: serve dogs.run/train/out, stays: true, options: {port: 0, port-file: $(this)/own}}\n' > own.yaml
+timeout 60 lathe run own.yaml --quiet | tidy
+[ "$(cat own.run/s/out/own)" = "$(sed -E 's/.*"port": ([0-9]*).*/\1/' own.run/s/result.json)" ] && echo 'its port is known'
+run own.yaml --stop
 echo '--- where a server answers is told to the stages after it'
 echo '{"prompt": "the 1 small dogs"}' > asked.jsonl
 printf 'stages:\n  s: {run: serve dogs.run/train/out, stays: true, options: {port: 0, host: 127.0.0.2}}\n  q: {run: bench serve $(s.url), options: {prompts: asked.jsonl, requests: 2, output: 2, warmup: 0}}\n' > two.yaml
