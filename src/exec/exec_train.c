@@ -587,7 +587,7 @@ static int experts_back(struct exec_run *r, const struct node *n, struct err *er
     }
     if (n->d_in[0] >= 0 && n->attr.gather) {
         const struct sum_listed_args s = { .y = out, .x = dx, .add = n->add[0] ? out : NULL, .index = exec_data(r, n->in[6]), .n_row = r->step->T, .k = n->attr.top_k, .C = (int)l.K };
-        TRY(exec_launch(r, GPU_sum_listed, blocks(l.K), r->step->T, 1, &s, err));
+        TRY(exec_launch(r, GPU_sum_listed, r->step->T, blocks(l.K), 1, &s, err));
     }
     if (n->d_in[1] < 0 || r->step->no_weights)
         return 0;
@@ -602,7 +602,7 @@ static int combine(struct exec_run *r, const struct node *n, struct err *err)
     const int64_t C = cols(r, n->out[0]);
     const struct sum_listed_args s = { .y = exec_data(r, n->out[0]), .x = exec_data(r, n->in[0]), .add = exec_data(r, n->in[3]), .weight = exec_data(r, n->in[4]), .index = exec_data(r, n->in[1]),
                                        .n_row = r->step->T, .k = n->attr.top_k, .C = (int)C };
-    return exec_launch(r, GPU_sum_listed, blocks(C), r->step->T, 1, &s, err);
+    return exec_launch(r, GPU_sum_listed, r->step->T, blocks(C), 1, &s, err);
 }
 static int combine_back(struct exec_run *r, const struct node *n, struct err *err)
 {

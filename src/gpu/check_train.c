@@ -514,7 +514,7 @@ static void experts(struct job *j, int T, int E, int k, int C, bool sigmoid, boo
                                  .start = job_upload(j, start, (size_t)(E + 1) * 4), .slot = s.index, .n_row = T, .E = E, .k = k, .norm_topk = norm_topk, .sigmoid = sigmoid, .aux = 0.5f, .z = 0.25f,
                                  .scale = scale };
     job_launch(j, GPU_combine_back, ceil_div(R, waves(j)), 1, 1, &c);
-    job_launch(j, GPU_sum_listed, ceil_div(C, 256), T, 1, &s);
+    job_launch(j, GPU_sum_listed, T, ceil_div(C, 256), 1, &s);
     job_launch(j, GPU_route_back, ceil_div(T, waves(j)), 1, 1, &r);
     const size_t n_stat = 2 * (size_t)E + 3;
     const int n_chunk = ceil_div(T, GPU_CHUNK);
@@ -569,6 +569,25 @@ static void experts(struct job *j, int T, int E, int k, int C, bool sigmoid, boo
     job_compare(j, "route_back", got(j, r.dx, n_p, false), want, n_p, 1e-5);
     job_compare(j, "route_stats", stats_are, stats_want, n_stat, 1e-6);
     job_end(j, "combine_back");
+}
+
+/* Of more tokens than a grid's y holds. */
+static void many_tokens(struct job *j)
+{
+    enum { T = 65536 + 1, C = 4 };
+    job_begin(j);
+    snprintf(j->shape, sizeof j->shape, "1 row of each of %d tokens of %d", T, C);
+    const size_t n = count(T, C);
+    float *x = job_floats(j, n), *want = job_host(j, n * 4);
+    int *index = job_host(j, (size_t)T * 4);
+    for (int t = 0; t < T && !j->rc; t++) {
+        index[t] = T - 1 - t;
+        memcpy(want + (size_t)t * C, x + (size_t)(T - 1 - t) * C, C * sizeof *x);
+    }
+    const struct sum_listed_args s = { .y = job_device(j, n * 4), .x = job_upload(j, x, n * 4), .index = job_upload(j, index, (size_t)T * 4), .n_row = T, .k = 1, .C = C };
+    job_launch(j, GPU_sum_listed, T, ceil_div(C, 256), 1, &s);
+    job_compare(j, "sum_listed", got(j, s.y, n, false), want, n, job_tolerance("sum_rows"));
+    job_end(j, "sum_listed");
 }
 
 /* ---- weights ---- */
@@ -665,6 +684,7 @@ void check_train(struct job *j, bool large)
     experts(j, 9, 5, 2, 20, true, true, 2.5f);
     experts(j, 9, 5, 2, 20, true, false, 1);
     experts(j, 2 * GPU_CHUNK + 3, 3, 1, 8, true, true, 1);
+    many_tokens(j);
     optimiser(j, 1, 1, 1, false);
     optimiser(j, 2, 33, 70, false);
     optimiser(j, 1, 130, 129, true);

@@ -24,11 +24,11 @@ DK_BOUNDS(N_THREAD) DK_KERNEL void combine_back(struct combine_back_args a)
         a.dgate[i] = sum;
 }
 
-/* A thread a number; grid: (C / 256, rows). */
+/* A thread a number; grid: (rows, C / 256), as of rows there may be more than a grid's y holds. */
 DK_BOUNDS(N_THREAD) DK_KERNEL void sum_listed(struct sum_listed_args a)
 {
-    const int c = dk_bx() * N_THREAD + dk_tid();
-    const long t = dk_by();
+    const int c = dk_by() * N_THREAD + dk_tid();
+    const long t = dk_bx();
     if (c >= a.C)
         return;
     float s = a.add ? a.add[t * a.C + c] : 0.0f;
