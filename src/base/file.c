@@ -721,11 +721,13 @@ int file_remove_tree(const char *path, struct err *err)
     return rc;
 }
 
-static int add_usage(const char *path, struct file_usage *sum, struct err *err)
+static int add_usage(const char *path, bool follow, struct file_usage *sum, struct err *err)
 {
     struct stat st;
     if (fails() || lstat(path, &st))
         return errno == ENOENT ? 0 : ERR_ERRNO(err, "cannot examine %s", path);
+    if (S_ISLNK(st.st_mode) && follow && (stat(path, &st) || !S_ISREG(st.st_mode)))
+        return 0;
     if (S_ISREG(st.st_mode)) {
         sum->bytes += (uint64_t)st.st_size, sum->n_file++;
         sum->alone += st.st_nlink == 1 ? (uint64_t)st.st_size : 0;
@@ -738,7 +740,7 @@ static int add_usage(const char *path, struct file_usage *sum, struct err *err)
     TRY(file_list(path, &names, &n, err));
     for (int i = 0; i < n && !rc; i++) {
         char *child = file_join(path, names[i]);
-        rc = child ? add_usage(child, sum, err) : ERR(err, NOMEM, "no memory to examine %s", path);
+        rc = child ? add_usage(child, follow, sum, err) : ERR(err, NOMEM, "no memory to examine %s", path);
         mem_free(child);
     }
     file_list_free(names, n);
@@ -748,7 +750,16 @@ static int add_usage(const char *path, struct file_usage *sum, struct err *err)
 int file_usage(const char *path, struct file_usage *out, struct err *err)
 {
     *out = (struct file_usage){ 0 };
-    return add_usage(path, out, err);
+    return add_usage(path, false, out, err);
+}
+
+int file_usage_followed(const char *folder, struct file_usage *out, struct err *err)
+{
+    *out = (struct file_usage){ 0 };
+    char *inside = file_join(folder, ".");           /* where the folder is a link, too */
+    const int rc = inside ? add_usage(inside, true, out, err) : ERR(err, NOMEM, "no memory to examine %s", folder);
+    mem_free(inside);
+    return rc;
 }
 
 /* The process of "name.tmp.1234", as file_writer_open() names it; 0 for other names. */

@@ -80,6 +80,8 @@ int file_remove_tree(const char *path, struct err *err);           /* like rm -r
  * each file's bytes by the number of its names. */
 struct file_usage { uint64_t bytes, alone, share; int n_file; };
 int file_usage(const char *path, struct file_usage *out, struct err *err);
+/* The same as who reads the files finds it: a link counts as the file that it leads to, and nothing where that is none. */
+int file_usage_followed(const char *folder, struct file_usage *out, struct err *err);
 int file_free_bytes(const char *dir, uint64_t *out, struct err *err);    /* what this user may still write there */
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);

@@ -151,9 +151,12 @@ static int add_data(json_t *list, const json_t *data, struct err *err)
     char root[SHA256_HEX];
     if (!file_exists(path))
         return add(list, json_pack("{s:s, s:s}", "name", role, "uri", path), err);
+    struct file_usage use = { 0 };               /* as the run counts: all files, those too that are no part of a manifest (.gitattributes) */
+    if (file_is_dir(path))
+        TRY(file_usage_followed(path, &use, err));
     TRY(manifest_list(&m, path, NULL, true, err));
-    const double bytes = tree_number_at(data, "bytes");
-    int rc = (double)manifest_bytes(&m) == bytes ? 0 : ERR(err, CORRUPT, "%.300s has %.0f bytes, the run read %.0f: it was changed since", path, (double)manifest_bytes(&m), bytes);
+    const double bytes = tree_number_at(data, "bytes"), now = file_is_dir(path) ? (double)use.bytes : (double)manifest_bytes(&m);
+    int rc = now == bytes ? 0 : ERR(err, CORRUPT, "%.300s has %.0f bytes, the run read %.0f: it was changed since", path, now, bytes);
     if (!rc && !(rc = manifest_hash(&m, path, err)) && !(rc = manifest_root(&m, root, err)))
         rc = add(list, json_pack("{s:s, s:s, s:{s:s}}", "name", role, "uri", path, "digest", "sha256", root), err);
     manifest_release(&m);

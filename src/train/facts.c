@@ -85,10 +85,7 @@ static int model_json(const struct run *r, json_t **out, struct err *err)
 static int describe_folder(json_t *o, const char *path, struct err *err)
 {
     struct file_usage use;
-    char *inside = file_join(path, ".");     /* where path is a link, too */
-    const int rc = inside ? file_usage(inside, &use, err) : ERR(err, NOMEM, "no memory for a path");
-    mem_free(inside);
-    TRY(rc);
+    TRY(file_usage_followed(path, &use, err));
     json_object_set_new(o, "bytes", json_integer((json_int_t)use.bytes));
     json_object_set_new(o, "files", json_integer(use.n_file));
     return 0;

@@ -106,6 +106,17 @@ static void a_run_tells_its_data_settings_and_times(void **state)
     assert_string_equal(tree_text_at(times, "startedOn"), "2025-11-24T16:00:00Z");
     assert_string_equal(tree_text_at(times, "finishedOn"), "2025-11-24T16:00:09Z");
     json_decref(o);
+    struct file_usage use, own;                  /* a folder of the hub: files that are links, and one that is no part of a manifest */
+    put_in_dir("hub/.gitattributes", "*.txt text\n");
+    (void)unlink(in_dir("hub/a"));
+    assert_int_equal(symlink("../data/a", in_dir("hub/a")), 0);
+    OK(file_usage_followed(in_dir("hub"), &use, &err));
+    OK(file_usage(in_dir("hub"), &own, &err));
+    assert_true(use.bytes == 16 && use.n_file == 2 && own.bytes == 11 && own.n_file == 1);
+    snprintf(facts, sizeof facts, "{\"unix_ms\": 1764000000000, \"config\": \"c.yaml\", \"settings\": {\"train\": {\"seed\": 1}}, \"model\": {}, \"data\": [{\"role\": \"train\", \"path\": \"%s\", \"bytes\": 16}]}", in_dir("hub"));
+    put_in_dir("linked/metrics.jsonl", "{\"step\":1,\"unix_ms\":1764000000000}\n");
+    put_in_dir("linked/run.json", facts);
+    OK(provenance_training(&out, "m", ROOT, in_dir("linked"), "1.2", &err));
     put_in_dir("data/b", "6789");
     assert_int_equal(provenance_training(&out, "m", ROOT, in_dir("run"), "1.2", &err), ERR_CORRUPT);
     put_in_dir("run/run.json", "{}");
