@@ -296,7 +296,7 @@ const struct command command_eval = {
     "the examples before them) is computed once, and many items share a step of the model.\n"
     "\n",
     "Beside each score stands its standard error, as lm-evaluation-harness has it, and a 95 % interval: Wilson's for a share of\n"
-    "items, Student's t for other means and for items in clusters (metadata.cluster of a task), BCa of 10,000 bootstrap draws for\n"
+    "items, Student's t for other means and for items in clusters (metadata.cluster of a task; where all are alike Wilson's of as many items as clusters), BCa of 10,000 bootstrap draws for\n"
     "what is no mean, and for a group of tasks what follows from the tasks' own (MOVER).  Under the table stands what else a score rests on: items that failed, contexts that were too long and were\n"
     "cut at their beginning, choices that share a token with the end of the question (scored by tokens of their own), answers in\n"
     "which nothing was found, and the conventions: the token before an empty context, what begins a text, the longest text.\n"

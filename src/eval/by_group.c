@@ -58,11 +58,8 @@ static int interval_of(const struct one *o, bool clusters, double level, struct 
     r->n_cluster = r->n;
     if (!clusters)
         return interval_wilson(r->n_right, r->n, level, ci, err);
-    TRY(interval_mean(o->v, NULL, o->cluster, o->n, level, &m, err));
-    r->n_cluster = m.n_cluster;
-    if (m.n_cluster > 1 && m.se == 0 && (r->n_right == 0 || r->n_right == r->n))
-        return interval_wilson(r->n_right ? m.n_cluster : 0, m.n_cluster, level, ci, err);
-    ci[0] = isnan(m.ci[0]) ? NAN : fmax(0, m.ci[0]), ci[1] = isnan(m.ci[1]) ? NAN : fmin(1, m.ci[1]);
+    TRY(interval_share(o->v, o->cluster, o->n, level, &m, err));
+    r->n_cluster = m.n_cluster, ci[0] = m.ci[0], ci[1] = m.ci[1];
     return 0;
 }
 

@@ -20,18 +20,38 @@ const char *compare_word(enum compare_verdict v)
 
 /* ---- values of any kind ---- */
 
+double compare_p(const struct interval_mean *m)
+{
+    if (m->n_cluster < 2 || (m->se == 0 && m->mean == 0))
+        return 1;
+    const double p = m->se > 0 ? 2 * dist_t_sf(fabs(m->mean / m->se), (double)(m->n_cluster - 1)) : ldexp(1, 1 - (m->n_cluster < 2000 ? (int)m->n_cluster : 2000));
+    return p < 1 ? p : 1;
+}
+
+/* Of right and wrong: all but p. */
+static int judge(struct compare_result *r, const struct paired_counts *k, int64_t n, const struct compare_opts *o, struct paired_judgement *j, struct err *err)
+{
+    TRY(paired_judge(k, o->margin < 1 ? o->margin : 1, o->alpha, j, err));
+    const struct paired_plan plan = { .n = n, .discordant = (double)(k->b + k->c) / (double)n, .alpha = o->alpha };
+    TRY(paired_mde(&plan, o->power, &r->mde, err));
+    r->effect = 0 - j->loss, r->ci[0] = 0 - j->tango[1], r->ci[1] = 0 - j->tango[0], r->upper = j->upper;
+    return 0;
+}
+
 /* d[i]: how much better item i became; sums of weights are the same for both models. */
 static int by_clusters(struct compare_result *r, const double *d, const struct compare_items *x, const struct compare_opts *o, struct err *err)
 {
     struct interval_mean m;
     TRY(interval_mean(d, x->weight, x->cluster, x->n, 1 - o->alpha, &m, err));
-    const double df = (double)(m.n_cluster - 1), t = m.mean / m.se;
+    const double df = (double)(m.n_cluster - 1);
     r->n_cluster = m.n_cluster, r->effect = m.mean, r->se = m.se, r->ci[0] = m.ci[0], r->ci[1] = m.ci[1];
-    r->p = m.n_cluster < 2 ? 1 : m.se > 0 ? 2 * dist_t_sf(fabs(t), df) : m.mean == 0;
-    r->p = r->p < 1 ? r->p : 1;
+    r->p = compare_p(&m);
     r->upper = -m.mean + dist_t_quantile(1 - o->alpha, df) * m.se;
     r->mde = (dist_t_quantile(1 - o->alpha / 2, df) + dist_t_quantile(o->power, df)) * m.se;
-    return 0;
+    if (m.n_cluster < 2 || m.se != 0 || fabs(m.mean) != 1)
+        return 0;
+    struct paired_judgement j;           /* all of all clusters broke, or were mended */
+    return judge(r, &(struct paired_counts){ .b = m.mean < 0 ? m.n_cluster : 0, .c = m.mean > 0 ? m.n_cluster : 0 }, m.n_cluster, o, &j, err);
 }
 
 static int by_bootstrap(struct compare_result *r, const double *d, const double *w, const struct compare_items *x, const struct compare_opts *o, struct err *err)
@@ -70,11 +90,9 @@ static int by_counts(struct compare_result *r, const struct compare_items *x, co
         const bool old = (x->old[i] != 0) == x->higher_is_better, new = (x->new[i] != 0) == x->higher_is_better;
         *(old ? new ? &k.both : &k.b : new ? &k.c : &k.neither) += 1;
     }
-    TRY(paired_judge(&k, o->margin < 1 ? o->margin : 1, o->alpha, &j, err));
-    const struct paired_plan plan = { .n = x->n, .discordant = (double)(k.b + k.c) / (double)x->n, .alpha = o->alpha };
-    TRY(paired_mde(&plan, o->power, &r->mde, err));
+    TRY(judge(r, &k, x->n, o, &j, err));
     r->counts = true, r->both = k.both, r->b = k.b, r->c = k.c, r->neither = k.neither;
-    r->effect = 0 - j.loss, r->ci[0] = 0 - j.tango[1], r->ci[1] = 0 - j.tango[0], r->upper = j.upper, r->p = j.test.exact, r->mid_p = j.test.mid_p;
+    r->p = j.test.exact, r->mid_p = j.test.mid_p;
     return 0;
 }
 

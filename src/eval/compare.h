@@ -5,7 +5,8 @@
  *   effect   new - old in the sense that more is better: of shares right, of means, of ratios sum x / sum w; in nats a token of texts
  *   interval where values are 0 and 1 and items are independent: Tango's score interval of the paired difference; else t with C - 1 degrees
  *            of freedom and the standard error over C clusters (eval/interval.h)
- *   p        two-sided that nothing changed: McNemar's exact test, or t; adjusted for several tests by Holm, or Benjamini and Hochberg
+ *   p        two-sided that nothing changed: McNemar's exact test, or t; where all clusters changed alike, which t takes for sure, that of
+ *            as many single items, and so the interval, where values are 0 and 1; adjusted for several tests by Holm, or Benjamini and Hochberg
  *   upper    one-sided bound of the loss at alpha
  *   mde      minimum detectable effect: the loss that such a test finds with the power that was asked for, at this discordance
  *
@@ -21,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "eval/interval.h"
 #include "eval/sequential.h"
 
 #define COMPARE_VERDICTS(X) X(WORSE, "worse") X(UNDERPOWERED, "underpowered") X(NOT_WORSE, "not worse") X(BETTER, "better")
@@ -55,6 +57,8 @@ struct compare_result {
     int64_t stopped_at;          /* of a stream: items when the loss was shown; the verdict is then worse, whatever the margin, and the effect is likely too large.  0: not */
     enum compare_verdict verdict;
 };
+/* Two-sided, that the mean of paired differences is 0: by t over the clusters; 1 of a single one, 2^(1 - C) where all C are alike and not 0. */
+double compare_p(const struct interval_mean *m);
 /* All but `adjusted` and `verdict`.  ERR_RANGE without items. */
 int compare_measure(struct compare_result *r, const struct compare_items *items, const struct compare_opts *o, struct err *err);
 /* Of n tests together: adjusted p-values and verdicts; *decides: the one that the whole's verdict is of. */

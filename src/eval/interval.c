@@ -105,6 +105,16 @@ int interval_mean(const double *x, const double *w, const int64_t *cluster, int6
     return 0;
 }
 
+int interval_share(const double *x, const int64_t *cluster, int64_t n, double level, struct interval_mean *out, struct err *err)
+{
+    TRY(interval_mean(x, NULL, cluster, n, level, out, err));
+    if (out->n_cluster > 1 && out->se == 0 && (out->mean == 0 || out->mean == 1))
+        return interval_wilson(out->mean == 1 ? out->n_cluster : 0, out->n_cluster, level, out->ci, err);
+    for (int i = 0; i < 2; i++)
+        out->ci[i] = out->ci[i] < 0 ? 0 : out->ci[i] > 1 ? 1 : out->ci[i];       /* NAN stays */
+    return 0;
+}
+
 /* Mean and sum of squared deviations of the answers at index[i..end). */
 static double mean_of(const double *x, const int64_t *index, int64_t i, int64_t end, double *squares)
 {

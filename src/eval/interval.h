@@ -26,6 +26,10 @@ struct interval_mean {
  * weights that is not positive. */
 int interval_mean(const double *x, const double *w, const int64_t *cluster, int64_t n, double level, struct interval_mean *out, struct err *err);
 
+/* Of values that are 0 and 1, most of use with clusters: within 0 to 1; where all items are alike t has no width, and it is Wilson's, with as many items as
+ * there are clusters (se is 0 then). */
+int interval_share(const double *x, const int64_t *cluster, int64_t n, double level, struct interval_mean *out, struct err *err);
+
 /* Several answers to each item (temperature > 0): the variance of the mean in its two stages, items drawn and then answers drawn.
  * item[i] of answer x[i].  The mean is that of the items' means.  se^2 = between / n + mean over items of within / m_i / n, where se comes
  * from the items' means alone (each has both parts in it) and `within` from the items with two answers and more; Miller, arXiv:2411.00640, 3.1.

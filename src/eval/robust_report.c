@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "eval/bootstrap.h"
+#include "eval/compare.h"
 #include "eval/evidence.h"
 #include "eval/interval.h"
 #include "eval/multiple.h"
@@ -18,7 +19,7 @@ enum { EXAMPLES_MAX = 20, SHOWN_BEFORE = 200, SHOWN_MAX = 2000 };
 /* Of the items that count in both: a, as they are; b, in the variant. */
 struct pairs { double *a, *b, *one; int64_t *cluster, n; uint8_t *right_a, *right_b; bool clustered, share; };
 /* Of one metric of one variant. */
-struct measured { double value, ci[2], change, change_ci[2], retention, retention_ci[2], p, holm, flip, flip_ci[2]; struct paired_counts k; int64_t n; };
+struct measured { double value, ci[2], change, change_ci[2], retention, retention_ci[2], p, holm, flip, flip_ci[2]; struct paired_counts k; int64_t n; bool clustered; };
 
 struct report {
     json_t *evidence;
@@ -87,7 +88,7 @@ static void take_pairs(struct pairs *p, const struct eval_task *t, const struct 
 
 /* ---- intervals ---- */
 
-/* The mean of x and its interval: Wilson's of a share of single items, else Student's t. */
+/* The mean of x and its interval: Wilson's of a share of single items, else Student's t; of a share in clusters interval_share()'s. */
 static int mean_of(const struct pairs *p, const double *x, double level, double *mean, double ci[2], struct err *err)
 {
     struct interval_mean of;
@@ -96,7 +97,7 @@ static int mean_of(const struct pairs *p, const double *x, double level, double 
     if (!p->n)
         return 0;
     if (!p->share || p->clustered) {
-        TRY(interval_mean(x, NULL, p->clustered ? p->cluster : NULL, p->n, level, &of, err));
+        TRY(p->share ? interval_share(x, p->cluster, p->n, level, &of, err) : interval_mean(x, NULL, p->clustered ? p->cluster : NULL, p->n, level, &of, err));
         *mean = of.mean, ci[0] = of.ci[0], ci[1] = of.ci[1];
         return 0;
     }
@@ -137,16 +138,41 @@ static int change_of(const struct report *x, struct measured *out)
     return 0;
 }
 
+/* What McNemar and Wilson have for single items, of items in clusters: t of the paired difference, and the interval of a share. */
+static int measure_clusters(const struct report *x, struct measured *out)
+{
+    const struct pairs *p = &x->pairs;
+    struct interval_mean m;
+    double *d = mem_alloc_array((size_t)p->n, sizeof *d);
+    for (int64_t i = 0; d && i < p->n; i++)
+        d[i] = p->b[i] - p->a[i];
+    int rc = d ? interval_mean(d, NULL, p->cluster, p->n, LEVEL, &m, x->err) : no_memory(x->err);
+    if (!rc)
+        out->p = compare_p(&m);
+    for (int64_t i = 0; d && i < p->n; i++)
+        d[i] = fabs(d[i]);
+    rc = rc ? rc : interval_share(d, p->cluster, p->n, LEVEL, &m, x->err);
+    if (!rc)
+        out->flip_ci[0] = m.ci[0], out->flip_ci[1] = m.ci[1];
+    mem_free(d);
+    return rc;
+}
+
 static int measure_share(const struct report *x, struct measured *out)
 {
     const struct pairs *p = &x->pairs;
     struct paired_test test;
     double a = 0, b = 0;
     out->k = paired_count(p->right_a, p->right_b, p->n);
-    TRY(paired_mcnemar(out->k.b, out->k.c, &test, x->err));
-    out->p = test.exact;
     out->flip = p->n ? (double)(out->k.b + out->k.c) / (double)p->n : NAN;
-    TRY(interval_wilson(out->k.b + out->k.c, p->n, LEVEL, out->flip_ci, x->err));
+    if (p->clustered) {
+        TRY(measure_clusters(x, out));
+    } else {
+        TRY(paired_mcnemar(out->k.b, out->k.c, &test, x->err));
+        out->p = test.exact;
+        TRY(interval_wilson(out->k.b + out->k.c, p->n, LEVEL, out->flip_ci, x->err));
+    }
+    out->clustered = p->clustered;
     for (int64_t i = 0; i < p->n; i++)
         a += p->a[i], b += p->b[i];
     TRY(drawn(x, bootstrap_ratio, &out->retention, out->retention_ci));
@@ -251,10 +277,10 @@ static json_t *measured_json(const struct measured *d)
                           tree_number(d->change),
                           "change_ci95", range(d->change_ci));
     json_t *more = isnan(d->flip) ? NULL
-                 : json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "broken", (json_int_t)d->k.b, "mended", (json_int_t)d->k.c, "flip_rate",
+                 : json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "broken", (json_int_t)d->k.b, "mended", (json_int_t)d->k.c, "flip_rate",
                              tree_number(d->flip), "flip_ci95",
                              range(d->flip_ci), "retention", tree_number(d->retention), "retention_ci95", range(d->retention_ci), "p_mcnemar",
-                                     tree_number(d->p), "p_holm",
+                                     tree_number(d->clustered ? NAN : d->p), "p_clusters", tree_number(d->clustered ? d->p : NAN), "p_holm",
                              tree_number(d->holm));
     if (o && more)
         (void)json_object_update(o, more);

@@ -47,15 +47,16 @@ static int score_mean_of(const struct counted *c, struct eval_score *s, struct e
 {
     struct interval_mean items, m;
     double sum = 0;
-    bool share = !c->clusters;
-    TRY(interval_mean(c->v, NULL, NULL, c->n, SCORE_LEVEL, &items, err));
-    TRY(interval_mean(c->v, NULL, c->clusters ? c->cluster : NULL, c->n, SCORE_LEVEL, &m, err));
+    bool share = true;
     for (int64_t i = 0; i < c->n; i++)
         share = share && (c->v[i] == 0 || c->v[i] == 1), sum += c->v[i];
+    TRY(interval_mean(c->v, NULL, NULL, c->n, SCORE_LEVEL, &items, err));
+    TRY(share && c->clusters ? interval_share(c->v, c->cluster, c->n, SCORE_LEVEL, &m, err)
+        : interval_mean(c->v, NULL, c->clusters ? c->cluster : NULL, c->n, SCORE_LEVEL, &m, err));
     s->stderr_items = items.se, s->se = m.se, s->n_cluster = m.n_cluster;
-    s->by = isnan(m.se) ? SCORE_BY_NONE : SCORE_BY_MEAN;
+    s->by = isnan(m.se) ? SCORE_BY_NONE : share && m.se == 0 ? SCORE_BY_SHARE : SCORE_BY_MEAN;
     memcpy(s->ci, m.ci, sizeof s->ci);
-    if (!share)
+    if (!share || c->clusters)
         return 0;
     s->by = SCORE_BY_SHARE;
     return interval_wilson((int64_t)sum, c->n, SCORE_LEVEL, s->ci, err);

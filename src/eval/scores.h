@@ -1,6 +1,6 @@
 /* scores.h - a task's scores of its items' values: the number, lm-evaluation-harness's own standard error, and how sure one may be.
  *
- *   share     values of 0 and 1, each item for itself: Wilson's interval
+ *   share     values of 0 and 1, each item for itself: Wilson's interval; with as many items as clusters where items in clusters are all alike
  *   mean      other means, or items in clusters: Student's t over items or clusters (eval/interval.h)
  *   bootstrap what is no mean: the items, or clusters, drawn again (eval/bootstrap.h), BCa interval
  *   none      fewer than two items or clusters, or a metric that cannot be had of every draw */

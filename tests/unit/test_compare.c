@@ -230,6 +230,30 @@ static void items_count_when_all_before_them_have(void **state)
     compare_stream_release(&s);
 }
 
+/* Clusters of four items that all broke, or were all mended, say as much as as many single items: t has no width. */
+static void clusters_that_change_alike_are_so_many_items(void **state)
+{
+    (void)state;
+    const struct compare_opts o = COMPARE_OPTS;
+    for (int n = 2; n <= 12; n += 5)
+        for (int way = 0; way < 2; way++) {
+            double value[2][48];
+            int64_t cluster[48];
+            struct compare_result whole, single;
+            for (int i = 0; i < 4 * n; i++)
+                value[0][i] = way, value[1][i] = !way, cluster[i] = i / 4;
+            const struct compare_items four = { .old = value[0], .new = value[1], .cluster = cluster, .n = 4 * n, .higher_is_better = true },
+                                       one = { .old = value[0], .new = value[1], .n = n, .higher_is_better = true };
+            OK(compare_measure(&whole, &four, &o, &err));
+            OK(compare_measure(&single, &one, &o, &err));
+            assert_false(whole.counts);
+            assert_int_equal(whole.n_cluster, n);
+            assert_true(fabs(whole.p / single.p - 1) < 1e-12 && whole.effect == single.effect && whole.upper == single.upper);
+            assert_true(isnan(whole.mde) ? isnan(single.mde) : whole.mde == single.mde);
+            assert_true(whole.ci[0] == single.ci[0] && whole.ci[1] == single.ci[1] && whole.ci[0] < whole.ci[1]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_loss_of_two_points_is_called_after_a_tenth_of_the_items),
         cmocka_unit_test(power_is_what_is_promised_and_false_alarms_are_few),
         cmocka_unit_test(items_count_when_all_before_them_have),
+        cmocka_unit_test(clusters_that_change_alike_are_so_many_items),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

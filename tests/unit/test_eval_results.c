@@ -192,6 +192,29 @@ static void a_group_with_a_task_without_an_interval_has_none(void **state)
     assert_true(fabs(g.value - 13.5 / 26) < 1e-15 && isnan(g.stderr_items) && isnan(g.se) && isnan(g.ci[0]) && isnan(g.ci[1]));
 }
 
+/* All right, in clusters: t has no width, and of nearly all it would go beyond 1. */
+static void a_share_of_clusters_stays_within_0_and_1_and_has_a_width(void **state)
+{
+    (void)state;
+    double ci[2];
+    struct eval_score s;
+    struct eval_task *x = &e.task[0];
+    const struct task_value kept = x->value[0];
+    double before[64];
+    assert_true(x->n <= 64 && x->n_metric == 2);
+    for (int64_t i = 0; i < x->n; i++)
+        before[i] = x->value[i * 2].v, x->value[i * 2].v = 1;
+    OK(eval_score(x, 0, 1, NULL, &s, &err));
+    OK(interval_wilson(s.n_cluster, s.n_cluster, SCORE_LEVEL, ci, &err));
+    assert_true(s.n_cluster > 1 && s.n_cluster < s.n_item && s.by == SCORE_BY_SHARE && s.value == 1 && s.ci[0] == ci[0] && s.ci[1] == 1);
+    x->value[0].v = 0;
+    OK(eval_score(x, 0, 1, NULL, &s, &err));
+    assert_true(s.by == SCORE_BY_MEAN && s.ci[0] < s.value && s.ci[1] == 1);
+    for (int64_t i = 0; i < x->n; i++)
+        x->value[i * 2].v = before[i];
+    x->value[0] = kept;
+}
+
 static void changes_of_generation_are_read(void **state)
 {
     (void)state;
@@ -269,6 +292,7 @@ int main(void)
         cmocka_unit_test(groups_are_pooled_as_there),
         cmocka_unit_test(errors_of_groups_are_the_harness_s_and_their_intervals_follow_the_tasks),
         cmocka_unit_test(a_group_with_a_task_without_an_interval_has_none),
+        cmocka_unit_test(a_share_of_clusters_stays_within_0_and_1_and_has_a_width),
         cmocka_unit_test(changes_of_generation_are_read),
         cmocka_unit_test(what_is_drawn_follows_do_sample),
     };

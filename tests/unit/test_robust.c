@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/tree.h"
+#include "eval/compare.h"
 #include "eval/evidence.h"
 #include "eval/robust.h"
 
@@ -328,6 +329,8 @@ static void figures_are_those_of_an_independent_computation(void **state)
     }
     const json_t *brier = json_object_get(json_object_get(json_array_get(json_object_get(task, "variants"), 5), "metrics"), "brier_score");
     assert_true(!json_object_get(brier, "flip_rate") && number(brier, "change") != 0 && json_array_size(json_object_get(brier, "change_ci95")) == 2);
+    const json_t *first = json_object_get(json_object_get(json_array_get(json_object_get(task, "variants"), 0), "metrics"), "acc");
+    assert_true(json_is_null(json_object_get(first, "p_clusters")) && number(first, "broken") + number(first, "mended") > 0);
     const json_t *example = json_array_get(json_object_get(found, "examples"), 0);
     assert_string_equal(json_string_value(json_object_get(example, "family")), "keyboard");
     assert_non_null(strstr(json_string_value(json_object_get(example, "text")), "Garden"));
@@ -374,6 +377,45 @@ static int tear_down(void **state)
     return remove_dir(state);
 }
 
+/* Each item in a cluster with all that have its answer: McNemar's test and Wilson's interval are of single items. */
+static void of_clusters_p_and_flips_are_theirs(void **state)
+{
+    (void)state;
+    struct opened x;
+    struct evaluation e;
+    struct pool *pool;
+    struct interval_mean p, flips;
+    json_t *found;
+    char text[3000];
+    OK(pool_new(&pool, 1, &err));
+    snprintf(text, sizeof text, "%s\nmetadata: {version: 1.0, cluster: answer}", letters);
+    open_robust(&x, task_of("clustered", text), "keyboard", "5", 0);
+    OK(evaluation_init(&e, &x.r.list, &err));
+    answer(&e, 0, 0);
+    answer(&e, x.r.variant[0].i_task, 1);
+    OK(evidence_new(&found, "robustness", NULL, NULL, 1, &err));
+    OK(robust_report(found, &x.r, &e, pool, &err));
+    const json_t *task = json_array_get(json_object_get(found, "tasks"), 0), *m = json_object_get(json_object_get(json_array_get(json_object_get(task, "variants"), 0), "metrics"), "acc");
+    double d[60], f[60];
+    int64_t cluster[60], n = 0;
+    const struct eval_task *a = &e.task[0], *b = &e.task[x.r.variant[0].i_task];
+    for (int64_t i = 0; i < a->n; i++)
+        if (!isnan(a->value[i * a->n_metric].v) && !isnan(b->value[i * b->n_metric].v)) {
+            d[n] = b->value[i * b->n_metric].v - a->value[i * a->n_metric].v, f[n] = fabs(d[n]);
+            cluster[n++] = task_cluster(a->t, i);
+        }
+    OK(interval_mean(d, NULL, cluster, n, 0.95, &p, &err));
+    OK(interval_share(f, cluster, n, 0.95, &flips, &err));
+    assert_true(p.n_cluster == 4 && p.se > 0 && json_is_null(json_object_get(m, "p_mcnemar")));
+    assert_true(fabs(number(m, "p_clusters") - compare_p(&p)) < 1e-15 && fabs(number(m, "p_holm") - compare_p(&p)) < 1e-15);
+    const json_t *ci = json_object_get(m, "flip_ci95");
+    assert_true(json_number_value(json_array_get(ci, 0)) == flips.ci[0] && json_number_value(json_array_get(ci, 1)) == flips.ci[1]);
+    json_decref(found);
+    evaluation_release(&e);
+    close_robust(&x);
+    pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -386,6 +428,7 @@ int main(void)
         cmocka_unit_test(paraphrases_stand_for_whole_texts_of_the_document),
         cmocka_unit_test(figures_are_those_of_an_independent_computation),
         cmocka_unit_test(what_asks_the_same_is_answered_by_the_same),
+        cmocka_unit_test(of_clusters_p_and_flips_are_theirs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
