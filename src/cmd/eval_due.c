@@ -33,8 +33,8 @@ int eval_due_open(struct task_list *l, const struct task_opts *o, struct err *er
         struct err why = { 0 };
         const int before = l->n_missing;
         const int got = rc ? 0 : task_list_add(l, json_string_value(v), o, &why);
-        if (got == ERR_NOTFOUND && l->n_missing == before)
-            rc = add_missing(l, json_string_value(v), &why, err);
+        if (got == ERR_NOTFOUND ? l->n_missing == before : got == ERR_UNSUPPORTED || got == ERR_USAGE || got == ERR_FORMAT)
+            rc = add_missing(l, json_string_value(v), &why, err);        /* nobody has named it: it is counted */
         else if (got < 0 && got != ERR_NOTFOUND)
             *err = why, rc = got;
     }
@@ -153,7 +153,7 @@ static void print_due(const struct picking *p, const struct task_list *l)
         printf("  %s%s\n", json_is_true(json_object_get(t, "due")) ? "due: " : "", text(t, "why"));
     }
     if (l->n_missing)
-        printf("%d more tasks have no data here; of the first, %s: %s\n", l->n_missing, l->missing[0].name, l->missing[0].why.msg);
+        printf("%d more tasks have no data here or cannot be asked; of the first, %s: %s\n", l->n_missing, l->missing[0].name, l->missing[0].why.msg);
 }
 
 static int read_report(struct picking *p, const char *folder, struct err *err)
@@ -170,10 +170,12 @@ static int read_report(struct picking *p, const char *folder, struct err *err)
 
 static int missing_part(json_t *evidence, const struct task_list *l, struct err *err)
 {
-    json_t *list = json_array();
-    TRY(evidence_put(evidence, "without_data", list, err));
+    json_t *list[2] = { json_array(), json_array() };
+    const int rc = evidence_put(evidence, "without_data", list[0], err);
+    TRY(evidence_put(evidence, "cannot_be_asked", list[1], rc ? NULL : err));
+    TRY(rc);
     for (int i = 0; i < l->n_missing; i++)
-        if (json_array_append_new(list, json_string(l->missing[i].name)))
+        if (json_array_append_new(list[l->missing[i].why.code != ERR_NOTFOUND], json_string(l->missing[i].name)))
             return ERR(err, NOMEM, "no memory for a list of tasks");
     return 0;
 }

@@ -103,7 +103,8 @@ static int add_results(json_t *ran, const json_t *results, struct err *err)
     json_object_foreach(json_object_get(own, "tasks"), name, t) {
         const json_t *was = json_object_get(ran, name);
         const json_int_t items = count(t, "items"), left = count(t, "not_answered");
-        if (left && json_is_true(json_object_get(was, "complete")))
+        const bool same = json_equal(json_object_get(was, "version"), json_object_get(versions, name)) && json_equal(json_object_get(was, "data_sha256"), json_object_get(t, "data_sha256"));
+        if (json_is_true(json_object_get(was, "complete")) && (left || (same && items < count(was, "items"))))
             continue;
         TRY(evidence_put(ran, name, json_pack("{s:O?, s:O?, s:I, s:I, s:b, s:O?}", "version", json_object_get(versions, name), "data_sha256", json_object_get(t, "data_sha256"), "items",
                                               items, "asked", items - left, "complete", !left, "date", json_object_get(results, "date")), err));

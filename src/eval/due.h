@@ -20,7 +20,7 @@
 int due_about(json_t **out, const char *name, const json_t *metadata, struct err *err);
 
 /* What a model was asked, of the evidence of a folder (evidence_read): {task: {"version", "data_sha256", "items", "asked", "complete", "date"}}, the last
- * complete run of each, else the last.  Only what says that it is of this model counts, with these adapters ("": none). */
+ * complete run of each, else the last; one of fewer items of the same version and data takes nothing away.  Only what says that it is of this model counts, with these adapters ("": none). */
 int due_ran(json_t **out, const json_t *evidence, const char *model_sha256, const char *adapter_sha256, struct err *err);
 /* Why a task is to be asked, a sentence into `why`; false: it is not, and why says since when. */
 #define DUE_WHY 160

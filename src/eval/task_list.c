@@ -330,20 +330,6 @@ static int add_name(struct adding *a, const char *name, const json_t *overrides,
     return rc;
 }
 
-int task_list_add(struct task_list *l, const char *name, const struct task_opts *o, struct err *err)
-{
-    struct err own;
-    struct adding a = { l, o, err ? err : &own, 0, l->n_task };
-    const int missing = l->n_missing;
-    if (!l->index)
-        TRY(task_index_make(&l->index, o, a.err));
-    TRY(add_name(&a, name, NULL, -1));
-    if (l->n_task == a.before && l->n_missing > missing)
-        return err_code(err_set(a.err, ERR_NOTFOUND, __FILE__, __LINE__, "'%s': no file of any of its %d tasks is there; of the first: %s", name, l->n_missing - missing,
-                                l->missing[missing].why.msg), ERR_NOTFOUND);
-    return 0;
-}
-
 static void release_metrics(struct task_group *g)
 {
     for (int m = 0; m < g->n_metric; m++) {
@@ -354,6 +340,23 @@ static void release_metrics(struct task_group *g)
     }
     mem_free(g->metric);
     g->metric = NULL, g->n_metric = 0;
+}
+
+int task_list_add(struct task_list *l, const char *name, const struct task_opts *o, struct err *err)
+{
+    struct err own;
+    struct adding a = { l, o, err ? err : &own, 0, l->n_task };
+    const int missing = l->n_missing, groups = l->n_group;
+    if (!l->index)
+        TRY(task_index_make(&l->index, o, a.err));
+    const int rc = add_name(&a, name, NULL, -1);
+    for (int i = groups; rc && i < l->n_group; i++)          /* of which not all are there: no score */
+        release_metrics(&l->group[i]);
+    TRY(rc);
+    if (l->n_task == a.before && l->n_missing > missing)
+        return err_code(err_set(a.err, ERR_NOTFOUND, __FILE__, __LINE__, "'%s': no file of any of its %d tasks is there; of the first: %s", name, l->n_missing - missing,
+                                l->missing[missing].why.msg), ERR_NOTFOUND);
+    return 0;
 }
 
 void task_list_keep(struct task_list *l, const bool *keep)

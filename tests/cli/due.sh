@@ -57,6 +57,12 @@ for name in ("even", "oddities"):
 echo '--- the list'
 lathe eval --tasks list --include-path tasks | grep -E '^(task|hellaswag|even|blimp|mmlu|lambada)' | cut -c 1-96 | sed 's/ *$//'
 lathe eval --tasks list --include-path tasks --json | python3 -c 'import json, sys; t = json.load(sys.stdin); print(t["hellaswag"]["best_source"], t["even"]["state"], t["oddities"]["added"])'
+echo '--- what nobody named and cannot be asked is counted'
+sed 's/^task: even/task: beams/; s/^output_type: .*/output_type: generate_until\ngeneration_kwargs: {num_beams: 4}/; s/{metric: acc}/{metric: exact_match}/; /^doc_to_choice/d' tasks/even.yaml > tasks/beams.yaml
+due --list | grep_due
+due --list --json | head -n -1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["cannot_be_asked"])'
+say lathe eval run --due --tasks beams --list --include-path tasks --out results --quiet
+rm tasks/beams.yaml
 echo '--- refused'
 say lathe eval run --due
 say lathe eval --due --out results

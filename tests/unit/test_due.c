@@ -137,6 +137,24 @@ static void a_complete_run_outlives_one_that_was_stopped(void **state)
     task_free(t);
 }
 
+static void a_run_of_fewer_items_takes_nothing_away(void **state)
+{
+    (void)state;
+    struct task *t = one(0);
+    char why[DUE_WHY];
+    for (int other = 0; other < 2; other++) {
+        json_t *evidence = json_array(), *out;
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(json_array_append_new(evidence, json_pack("{s:s, s:{s:f, s:{s:s}, s:{s:s}, s:{s:{s:{s:i, s:i, s:s}}}}}", "kind", "tasks", "results", "date", 1764201600.0 + i, "config",
+                                                                       "model_sha", MODEL, "versions", "one", i && other ? "2.0" : "1.0", "lathe", "tasks", "one", "items", i ? 3 : 8, "not_answered", 0,
+                                                                       "data_sha256", task_data_sha256(t))), 0);
+        OK(due_ran(&out, evidence, MODEL, "", &err));
+        assert_true(due_is(out, t, why) == other);
+        json_decref(evidence), json_decref(out);
+    }
+    task_free(t);
+}
+
 static void a_model_with_an_adapter_is_another_one(void **state)
 {
     (void)state;
@@ -246,6 +264,7 @@ int main(void)
         cmocka_unit_test(what_is_built_in_says_it_right),
         cmocka_unit_test(a_task_is_due_until_it_was_run_as_it_is),
         cmocka_unit_test(a_complete_run_outlives_one_that_was_stopped),
+        cmocka_unit_test(a_run_of_fewer_items_takes_nothing_away),
         cmocka_unit_test(a_model_with_an_adapter_is_another_one),
         cmocka_unit_test(what_files_say_never_harms),
         cmocka_unit_test(leaks_are_those_of_the_tasks_own_file),
