@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "eval/results.h"
+#include "model/jinja.h"
 
 /* ---- as Python writes values: lm-evaluation-harness makes texts of replies ---- */
 
@@ -18,12 +19,18 @@ static json_t *python_number(double v)
 
 static json_t *python_bool(bool b) { return json_string(b ? "True" : "False"); }
 
-/* What Python's str() makes of a target: texts and whole numbers; of others their JSON. */
+/* What Python's str() makes of a target: texts, numbers, True and False; of others their JSON. */
 static json_t *target_text(const json_t *target)
 {
-    char n[32];
+    char n[40];
     if (json_is_string(target))
         return json_copy((json_t *)(uintptr_t)target);
+    if (json_is_boolean(target))
+        return python_bool(json_is_true(target));
+    if (json_is_real(target)) {
+        jinja_float(json_real_value(target), n);
+        return json_string(n);
+    }
     if (json_is_integer(target)) {
         snprintf(n, sizeof n, "%lld", (long long)json_integer_value(target));
         return json_string(n);

@@ -359,12 +359,13 @@ static int rendered(const struct buf *b, enum field_as as, bool has_choices, jso
     return *out ? 0 : ERR(err, NOMEM, "no memory for a prompt");
 }
 
-static int column(const struct field *f, const json_t *doc, json_t **out, struct err *err)
+/* A label that is true or false numbers a choice; a target without choices is compared as it is. */
+static int column(const struct field *f, const json_t *doc, bool label, json_t **out, struct err *err)
 {
     json_t *v = json_object_get(doc, f->text);
     if (!v || json_is_null(v))
         return ERR(err, FORMAT, "the field '%s' is missing", f->text);
-    *out = json_is_boolean(v) ? json_integer(json_is_true(v)) : json_incref(v);
+    *out = label && json_is_boolean(v) ? json_integer(json_is_true(v)) : json_incref(v);
     return *out ? 0 : ERR(err, NOMEM, "no memory for a field");
 }
 
@@ -405,7 +406,7 @@ int field_get(const struct field *f, enum field_as as, const json_t *doc, const 
     case FIELD_TEXT: break;
     }
     if (!f->is_template && json_object_get(columns, f->text)) {
-        rc = column(f, doc, out, err);
+        rc = column(f, doc, as != AS_TARGET || has_choices, out, err);
     } else if (!f->jinja) {
         return ERR(err, FORMAT, "%s", f->why.msg);
     } else {

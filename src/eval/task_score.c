@@ -205,11 +205,20 @@ static int ignored(const struct metric *m, const char *s, size_t n, struct buf *
     return 0;
 }
 
-/* As str() writes them; only strings and whole numbers are compared. */
+static bool is_plain(const json_t *v) { return json_is_string(v) || json_is_number(v) || json_is_boolean(v); }
+
+/* As str() writes them; only texts, numbers, True and False are compared. */
 static int text_of(const json_t *v, struct buf *out, struct err *err)
 {
+    char number[40];
     if (json_is_integer(v))
         return buf_printf(out, err, "%lld", (long long)json_integer_value(v));
+    if (json_is_real(v)) {
+        jinja_float(json_real_value(v), number);
+        return buf_add_str(out, number, err);
+    }
+    if (json_is_boolean(v))
+        return buf_add_str(out, json_is_true(v) ? "True" : "False", err);
     return json_is_string(v) ? buf_add(out, json_string_value(v), json_string_length(v), err) : 0;
 }
 
@@ -222,8 +231,7 @@ static int match(const struct metric *m, const json_t *gold, const json_t *answe
     rc = rc ? rc : text_of(answer, &a, err);
     rc = rc ? rc : ignored(m, g.data, g.len, &g2, err);
     rc = rc ? rc : ignored(m, a.data, a.len, &a2, err);
-    const bool comparable = (json_is_string(gold) || json_is_integer(gold)) && (json_is_string(answer) || json_is_integer(answer));
-    const int yes = comparable && g2.len == a2.len && !memcmp(g2.data, a2.data, g2.len);
+    const int yes = is_plain(gold) && is_plain(answer) && g2.len == a2.len && !memcmp(g2.data, a2.data, g2.len);
     buf_release(&g), buf_release(&a), buf_release(&g2), buf_release(&a2);
     return rc ? rc : yes;
 }

@@ -55,6 +55,8 @@ struct jinja_text { struct buf text, input; const char *missing; size_t n_missin
 void jinja_text_init(struct jinja_text *t);
 void jinja_text_release(struct jinja_text *t);
 
+/* A number as Python's str() and repr() write it: the fewest digits that give it back. */
+void jinja_float(double f, char out[40]);
 /* Appends to out; on error out is as it was.  limits NULL: the defaults.  now NULL: the time of the call, local. */
 int jinja_render(const struct jinja *t, const struct jinja_var *vars, int n_var, const struct jinja_limits *limits, const struct tm *now,
                  struct jinja_text *out, struct err *err);

@@ -9,7 +9,7 @@
 /* ---- str() and repr() ---- */
 
 /* The fewest digits that give the number back, laid out as Python's repr does. */
-static void float_text(double f, char out[40])
+void jinja_float(double f, char out[40])
 {
     if (isnan(f) || isinf(f)) {
         strcpy(out, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
@@ -36,7 +36,7 @@ static int build_number(struct jbuild *b, const struct jval *v)
     if (v->type == J_INT)
         snprintf(text, sizeof text, "%" PRId64, v->i);
     else
-        float_text(v->f, text);
+        jinja_float(v->f, text);
     return jbuild_text(b, text, v->input);
 }
 

@@ -192,6 +192,31 @@ static void a_group_with_a_task_without_an_interval_has_none(void **state)
     assert_true(fabs(g.value - 13.5 / 26) < 1e-15 && isnan(g.stderr_items) && isnan(g.se) && isnan(g.ci[0]) && isnan(g.ci[1]));
 }
 
+/* As lm-evaluation-harness has it: gold = type(result)(gold), which is str(). */
+static void targets_that_are_no_texts_are_compared_as_python_writes_them(void **state)
+{
+    (void)state;
+    static const struct { const char *target, *answer; double v; } cases[] = { { "3.5", "3.5", 1 }, { "3.5", "3.50", 0 }, { "4.0", "4.0", 1 }, { "4.0", "4", 0 }, { "100000.0", "100000.0", 1 },
+        { "1e16", "1e+16", 1 }, { "0.00001", "1e-05", 1 }, { "4", "4", 1 }, { "true", "True", 1 }, { "true", "1", 0 }, { "false", "False", 1 }, { "[2.5, true]", "True", 1 }, { "{\"a\": 1}", "{'a': 1}", 0 } };
+    const size_t n = sizeof cases / sizeof *cases;
+    struct buf b;
+    buf_init(&b);
+    for (size_t i = 0; i < n; i++)
+        OK(buf_printf(&b, &err, "{\"q\": \"what?\", \"v\": %s}\n", cases[i].target));
+    OK(file_write_all(in_dir("typed.jsonl"), b.data, b.len, &err));
+    buf_release(&b);
+    const struct task_opts o = TASK_OPTS;
+    struct task *t;
+    OK(task_open(&t, task_file("typed", "typed", "output_type: generate_until\ndoc_to_target: v\nmetric_list: [{metric: exact_match}]"), &o, &err));
+    for (size_t i = 0; i < n; i++) {
+        struct task_value v;
+        OK(task_score(t, (int64_t)i, &(struct reply){ .text = (char *)(uintptr_t)cases[i].answer, .n_text = strlen(cases[i].answer) }, 1, &v, &err));
+        if (v.v != cases[i].v)
+            fail_msg("target %s, answer %s: %g", cases[i].target, cases[i].answer, v.v);
+    }
+    task_free(t);
+}
+
 /* All right, in clusters: t has no width, and of nearly all it would go beyond 1. */
 static void a_share_of_clusters_stays_within_0_and_1_and_has_a_width(void **state)
 {
@@ -292,6 +317,7 @@ int main(void)
         cmocka_unit_test(groups_are_pooled_as_there),
         cmocka_unit_test(errors_of_groups_are_the_harness_s_and_their_intervals_follow_the_tasks),
         cmocka_unit_test(a_group_with_a_task_without_an_interval_has_none),
+        cmocka_unit_test(targets_that_are_no_texts_are_compared_as_python_writes_them),
         cmocka_unit_test(a_share_of_clusters_stays_within_0_and_1_and_has_a_width),
         cmocka_unit_test(changes_of_generation_are_read),
         cmocka_unit_test(what_is_drawn_follows_do_sample),
