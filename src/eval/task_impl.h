@@ -145,6 +145,7 @@ struct task {
     json_t *columns;                    /* names of the documents' columns */
     bool multiple_input, multiple_target;
     struct item *item; int64_t n_item;
+    bool changed;                       /* by a group: it is not what its name alone gives */
     const struct task *base;            /* of a form: whose all but the name, items and these are */
     struct task_form form; const char *options;      /* the list of documents that option_key is about */
 };

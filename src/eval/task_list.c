@@ -256,7 +256,7 @@ static int add_members(struct adding *a, const json_t *tree, const struct task_y
             TRY(new_group(a, v, y, group, &own));
             TRY(add_members(a, v, y, own));
         } else if (name) {
-            TRY(add_name(a, name, json_is_object(v) ? v : NULL, group));
+            TRY(add_name(a, name, json_object_size(v) > 1 ? v : NULL, group));
         } else {
             return ERR(a->err, FORMAT, "%s: a group's task is neither a name nor keys with values", task_yaml_at(y, "task"));
         }
@@ -281,8 +281,11 @@ static int add_task(struct adding *a, const char *name, const struct task_source
     struct task_list *l = a->l;
     struct err why = { 0 };
     for (int i = 0; i < l->n_task; i++)
-        if (!strcmp(l->task[i]->name, name) && !overrides)
-            return add_to_group(a, group, i);
+        if (!strcmp(l->task[i]->name, name)) {
+            if (!overrides && !l->task[i]->changed)
+                return add_to_group(a, group, i);
+            return ERR(a->err, USAGE, "two tasks are named '%s', of which a group changes one; results, samples and replies have one of a name, expected a run for each", name);
+        }
     if (l->n_task == TASKS_MAX)
         return ERR(a->err, RANGE, "more than %d tasks", TASKS_MAX);
     struct task **v = mem_realloc_array(l->task, (size_t)l->n_task + 1, sizeof *v);
@@ -297,6 +300,7 @@ static int add_task(struct adding *a, const char *name, const struct task_source
             *a->err = why;
         return rc;
     }
+    v[l->n_task]->changed = overrides != NULL;
     return add_to_group(a, group, l->n_task++);
 }
 

@@ -553,6 +553,40 @@ static void groups_and_tags_of_a_folder_are_found_by_name(void **state)
     task_list_release(&l);
 }
 
+/* Of two with one name the results, samples and replies of the first would be the second's. */
+static void two_tasks_of_one_name_are_refused(void **state)
+{
+    (void)state;
+    struct task_opts o = TASK_OPTS;
+    char docs[64], dir[64];
+    snprintf(docs, sizeof docs, "%s", in_dir("twice/docs.jsonl"));
+    snprintf(dir, sizeof dir, "%s", in_dir("twice"));
+    const char *const dirs[] = { dir };
+    const struct task_file f = { "", NULL, docs };
+    static const char *const lists[][3] = { { "again" }, { "g", "t" }, { "t", "g" }, { "g", "g" } };
+    OK(file_mkdirs(in_dir("twice"), &err));
+    write_file("twice/docs.jsonl", "{\"q\": \"one\", \"gold\": 1}\n{\"q\": \"two\", \"gold\": 1}\n");
+    write_file("twice/t.yaml", "task: t\ndataset_path: json\ntest_split: test\noutput_type: multiple_choice\n" FIELDS);
+    write_file("twice/g.yaml", "group: g\ntask: [{task: t, num_fewshot: 0}]\n");
+    write_file("twice/again.yaml", "group: again\ntask: [{task: t, num_fewshot: 0}, {task: t, num_fewshot: 1}]\n");
+    write_file("twice/plain.yaml", "group: plain\ntask: [t, {task: t}]\n");
+    o.task_dir = dirs, o.n_task_dir = 1, o.file = &f, o.n_file = 1;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct task_list l = { 0 };
+        int rc = 0;
+        for (int k = 0; lists[i][k] && !rc; k++)
+            rc = task_list_add(&l, lists[i][k], &o, &err);
+        assert_int_equal(rc, ERR_USAGE);
+        assert_non_null(strstr(err.msg, "two tasks are named 't'"));
+        task_list_release(&l);
+    }
+    struct task_list l = { 0 };
+    OK(task_list_add(&l, "t", &o, &err));
+    OK(task_list_add(&l, "plain", &o, &err));
+    assert_int_equal(l.n_task, 1);
+    task_list_release(&l);
+}
+
 static void tasks_of_a_group_without_files_are_told(void **state)
 {
     (void)state;
@@ -673,6 +707,7 @@ int main(void)
         cmocka_unit_test(a_task_that_says_no_examples_keeps_to_it),
         cmocka_unit_test(clusters_are_of_equal_values),
         cmocka_unit_test(groups_and_tags_of_a_folder_are_found_by_name),
+        cmocka_unit_test(two_tasks_of_one_name_are_refused),
         cmocka_unit_test(tasks_of_a_group_without_files_are_told),
         cmocka_unit_test(all_that_is_built_in_reads_and_finds_its_files_by_name),
         cmocka_unit_test(files_of_all_forms_are_the_same_documents),
