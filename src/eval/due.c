@@ -171,7 +171,7 @@ static const char *same_data(const char *path, const struct task *t)
         return NULL;
     if (!file_exists(path) || file_is_dir(path))
         return strcmp(file_last_part(path), file_last_part(task_data_name(t))) ? NULL : "name";
-    return !sha256_of_file(path, hex, NULL) && !strcmp(hex, task_data_sha256(t)) ? "bytes" : NULL;
+    return !sha256_of_file(path, hex, NULL) && task_data_has(t, hex) ? "bytes" : NULL;
 }
 
 int due_leaks(json_t **out, const json_t *report, const struct task *t, struct err *err)

@@ -133,6 +133,15 @@ int task_fewshot(const struct task *t) { return t->n_shot; }
 const json_t *task_config(const struct task *t) { return t->yaml.tree; }
 const char *task_data_name(const struct task *t) { return t->docs.file[0]; }
 const char *task_data_sha256(const struct task *t) { return t->docs.sha256; }
+
+bool task_data_has(const struct task *t, const char *sha256)
+{
+    for (int i = 0; i < t->docs.n_file; i++)
+        if (!strcmp(t->docs.digest[i], sha256))
+            return true;
+    return false;
+}
+
 int64_t task_n_item(const struct task *t) { return t->n_item; }
 int task_n_choice(const struct task *t, int64_t item) { return t->item[item].n_choice; }
 int task_gold(const struct task *t, int64_t item) { return t->item[item].gold; }

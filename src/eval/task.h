@@ -71,7 +71,8 @@ const char *task_version(const struct task *t);  /* metadata.version as text, "Y
 int         task_fewshot(const struct task *t);
 const json_t *task_config(const struct task *t); /* as read, includes merged: for `configs` of results */
 const char *task_data_name(const struct task *t);/* the file of the evaluated split */
-const char *task_data_sha256(const struct task *t);        /* of its bytes as they lie on the disk */
+const char *task_data_sha256(const struct task *t);        /* of its bytes as they lie on the disk; of several files a chain of theirs, SHA-256 of the one before and the file's */
+bool        task_data_has(const struct task *t, const char *sha256);     /* is it the digest of one of its files? */
 int64_t     task_n_item(const struct task *t);
 /* What the label of an item is worth knowing for: the choices of multiple_choice (0 for others) and which of them is right (-1: several,
  * none, or out of range). */

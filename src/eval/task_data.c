@@ -39,6 +39,7 @@ void docs_release(struct docs *d)
     for (int i = 0; i < d->n_file; i++)
         mem_free(d->file[i]);
     mem_free(d->file);
+    mem_free(d->digest);
     *d = (struct docs){ 0 };
 }
 
@@ -54,6 +55,21 @@ static const char *const endings[] = { "", ".gz", ".zst", ".bz2" };
 /* ---- reading ---- */
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to read the data of a task"); }
+
+/* Of several files the SHA-256 of all digests in their order: a chain, from the first file's own. */
+static int add_digest(struct docs *d, const char *path, struct err *err)
+{
+    char both[2 * SHA256_HEX], (*digest)[SHA256_HEX] = mem_realloc_array(d->digest, (size_t)d->n_file, sizeof *digest);
+    if (!digest)
+        return no_memory(err);
+    d->digest = digest, digest += d->n_file - 1;
+    TRY(sha256_of_file(path, *digest, err));
+    snprintf(both, sizeof both, "%s%s", d->n_file > 1 ? d->sha256 : "", *digest);
+    if (d->n_file > 1)
+        return sha256_of(both, strlen(both), d->sha256, err);
+    memcpy(d->sha256, *digest, sizeof *digest);
+    return 0;
+}
 
 /* member NULL: the file itself. */
 static int read_file(struct docs *d, const struct data_request *q, enum rows_reader reader, int i_part, const char *path, const char *member, struct err *err)
@@ -83,8 +99,7 @@ static int read_file(struct docs *d, const struct data_request *q, enum rows_rea
     }
     const struct rows r = { .out = d, .i_file = d->n_file - 1, .reader = reader, .name = name, .split = q->split, .columns = json_object_get(q->kwargs, "column_names"), .i_part = i_part };
     rc = rc ? rc : rows_add(&r, b.data, b.len, err);
-    if (!rc && d->n_file == 1)
-        rc = sha256_of_file(path, d->sha256, err);
+    rc = rc ? rc : add_digest(d, path, err);
     buf_release(&b);
     return rc;
 }

@@ -7,6 +7,7 @@
  *   task_form     the same task asked otherwise */
 #ifndef EVAL_TASK_IMPL_H
 #define EVAL_TASK_IMPL_H
+#include "base/hash.h"
 #include "base/pyre.h"
 #include "eval/task.h"
 #include "eval/task_yaml.h"
@@ -15,7 +16,7 @@
 /* ---- documents ---- */
 
 /* Documents of a split, in the order of its file; line[i]: where document i begins (0: unknown), of file[i_file[i]] where there are several. */
-struct docs { char *split; json_t *list; int *line; int *i_file; char **file; int n_file; char sha256[65]; };
+struct docs { char *split; json_t *list; int *line; int *i_file; char **file; char (*digest)[SHA256_HEX]; int n_file; char sha256[SHA256_HEX]; };      /* digest: of each file; sha256: of all */
 void docs_release(struct docs *d);
 int  docs_place(const struct docs *d, int64_t i, char *out, size_t n);
 

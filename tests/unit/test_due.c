@@ -137,6 +137,35 @@ static void a_complete_run_outlives_one_that_was_stopped(void **state)
     task_free(t);
 }
 
+/* The data of a task are all its files. */
+static void another_second_file_is_other_data(void **state)
+{
+    (void)state;
+    char rest[1000], one_file[SHA256_HEX], before[SHA256_HEX] = "", path[2][300];
+    const struct task_opts o = TASK_OPTS;
+    write_docs("first", 4);
+    OK(sha256_of_file(in_dir("first.jsonl"), one_file, &err));
+    for (int way = 0; way < 2; way++) {
+        struct task *t;
+        json_t *report, *leaks;
+        write_docs("second", 4 + way);
+        for (int k = 0; k < 2; k++)
+            snprintf(path[k], sizeof path[k], "%s", in_dir(k ? "second.jsonl" : "first.jsonl"));
+        snprintf(rest, sizeof rest, "task: two\ndataset_path: json\ndataset_kwargs: {data_files: {test: [%s, %s]}}\ntest_split: test\ndoc_to_text: \"{{q}}\"\n" CHOICES "\n", path[0], path[1]);
+        OK(file_write_all(in_dir("two.yaml"), rest, strlen(rest), &err));
+        OK(task_open(&t, in_dir("two.yaml"), &o, &err));
+        assert_string_not_equal(task_data_sha256(t), before);
+        assert_string_not_equal(task_data_sha256(t), one_file);
+        assert_true(task_data_has(t, one_file) && !task_data_has(t, task_data_sha256(t)));
+        strcpy(before, task_data_sha256(t));
+        report = json_pack("{s:[{s:s, s:s, s:i, s:i}]}", "contamination", "path", path[1], "set", "second", "items", 4, "items_hit", 1);
+        OK(due_leaks(&leaks, report, t, &err));
+        assert_non_null(leaks);          /* found by the second file's bytes */
+        json_decref(report), json_decref(leaks);
+        task_free(t);
+    }
+}
+
 static void a_run_of_fewer_items_takes_nothing_away(void **state)
 {
     (void)state;
@@ -264,6 +293,7 @@ int main(void)
         cmocka_unit_test(what_is_built_in_says_it_right),
         cmocka_unit_test(a_task_is_due_until_it_was_run_as_it_is),
         cmocka_unit_test(a_complete_run_outlives_one_that_was_stopped),
+        cmocka_unit_test(another_second_file_is_other_data),
         cmocka_unit_test(a_run_of_fewer_items_takes_nothing_away),
         cmocka_unit_test(a_model_with_an_adapter_is_another_one),
         cmocka_unit_test(what_files_say_never_harms),
