@@ -90,6 +90,7 @@ struct job {
     bootstrap_of_sums of_sums; const void *sums_ctx;
     bootstrap_of_units of_units; void *units_ctx;
     int32_t *units;                         /* [n_thread][n_unit] */
+    struct pool *pool;                      /* units: NULL: this thread alone */
 };
 
 /* sum[j] += values[unit][j].  Four chains for the single column: one would wait for each addition. */
@@ -212,8 +213,8 @@ static int check_finite(const double *v, int64_t n, const char *of, struct err *
     return 0;
 }
 
-/* Of a job with its statistic and out->estimate: `jackknife` fills what leaving out each unit gives. */
-static int run(struct job *job, void (*jackknife)(const struct job *job, double *value), const struct bootstrap_opts *o, struct bootstrap *out, struct err *err)
+/* Of a job with its statistic and out->estimate: `jackknife` fills n_left values, of what leaving out each unit, or group of units, gives. */
+static int run(struct job *job, void (*jackknife)(const struct job *job, double *value), int64_t n_left, const struct bootstrap_opts *o, struct bootstrap *out, struct err *err)
 {
     job->n_replicate = o->n_replicate ? o->n_replicate : 10000;
     out->n_unit = job->n_unit, out->n_replicate = job->n_replicate;
@@ -222,7 +223,7 @@ static int run(struct job *job, void (*jackknife)(const struct job *job, double 
     if (job->n_unit == 1)
         return 0;
     job->dice = dice_of(o->seed, job->n_unit);
-    double *left_out = mem_alloc_array((size_t)job->n_unit, sizeof *left_out);
+    double *left_out = mem_alloc_array((size_t)n_left, sizeof *left_out);
     job->replicate = mem_alloc_array((size_t)job->n_replicate, sizeof *job->replicate);
     int rc = !left_out || !job->replicate ? ERR(err, NOMEM, "%lld replicates of %lld units do not fit into memory", (long long)job->n_replicate, (long long)job->n_unit) : 0;
     if (rc == 0) {
@@ -232,12 +233,12 @@ static int run(struct job *job, void (*jackknife)(const struct job *job, double 
             replicates(job, i, 0);
         if (o->pool)
             pool_for(o->pool, n_item, replicates, job);
-        rc = check_finite(left_out, job->n_unit, "without unit", err);
+        rc = check_finite(left_out, n_left, "without unit", err);
     }
     if (rc == 0)
         rc = check_finite(job->replicate, job->n_replicate, "of replicate", err);
     if (rc == 0)
-        rc = summarise(job->replicate, job->n_replicate, left_out, job->n_unit, o->level != 0 ? o->level : 0.95, out, err);
+        rc = summarise(job->replicate, job->n_replicate, left_out, n_left, o->level != 0 ? o->level : 0.95, out, err);
     mem_free(left_out);
     mem_free(job->replicate);
     return rc;
@@ -296,7 +297,7 @@ int bootstrap_sums(const double *const *columns, int n_column, const int64_t *cl
             for (int j = 0; j < n_column; j++)
                 all[j] += values[i * n_column + j];
         out->estimate = f(all, job.n_unit, ctx);
-        rc = run(&job, jackknife_of_sums, o, out, err);
+        rc = run(&job, jackknife_of_sums, job.n_unit, o, out, err);
     } else {
         rc = ERR(err, NOMEM, "a bootstrap of %lld items does not fit into memory", (long long)n);
     }
@@ -311,30 +312,45 @@ double bootstrap_perplexity(const double *sum, int64_t n_unit, const void *ctx) 
 double bootstrap_bits_per_byte(const double *sum, int64_t n_unit, const void *ctx) { return (void)n_unit, (void)ctx, -sum[0] / sum[1] / M_LN2; }
 double bootstrap_difference(const double *sum, int64_t n_unit, const void *ctx) { return (void)n_unit, (void)ctx, (sum[0] - sum[1]) / sum[2]; }
 
+/* The statistic looks at all units each time, so that one by one would be quadratic: of many, groups of them are left out, each n_group-th unit in one.  The
+ * acceleration is the same: a group's sum is less skewed by the root of its size, and there are fewer groups by as much. */
+enum { GROUPS_MAX = 1000 };
+struct leaving { const struct job *job; double *value; int64_t n_group; };
+
+static void leave_out(void *ctx, int i_item, int i_thread)
+{
+    const struct leaving *l = ctx;
+    int32_t *const unit = l->job->units + (size_t)i_thread * (size_t)l->job->n_unit;
+    int64_t n = 0;
+    for (int64_t u = 0; u < l->job->n_unit; u++)
+        if (u % l->n_group != i_item)
+            unit[n++] = (int32_t)u;
+    l->value[i_item] = l->job->of_units(unit, n, i_thread, l->job->units_ctx);
+}
+
+static int64_t n_group_of(int64_t n_unit) { return n_unit < GROUPS_MAX ? n_unit : GROUPS_MAX; }
+
 static void jackknife_of_units(const struct job *job, double *value)
 {
-    int32_t *const unit = job->units;
-    for (int64_t i = 0; i < job->n_unit - 1; i++)
-        unit[i] = (int32_t)i + 1;
-    for (int64_t i = 0; i < job->n_unit; i++) {
-        value[i] = job->of_units(unit, job->n_unit - 1, 0, job->units_ctx);
-        if (i < job->n_unit - 1)
-            unit[i] = (int32_t)i;
-    }
+    struct leaving l = { job, value, n_group_of(job->n_unit) };
+    for (int i = 0; !job->pool && i < l.n_group; i++)
+        leave_out(&l, i, 0);
+    if (job->pool)
+        pool_for(job->pool, (int)l.n_group, leave_out, &l);
 }
 
 int bootstrap_units(int64_t n_unit, bootstrap_of_units f, void *ctx, const struct bootstrap_opts *o, struct bootstrap *out, struct err *err)
 {
     *out = nothing;
     TRY(check(n_unit, o, err));
-    struct job job = { .n_unit = n_unit, .of_units = f, .units_ctx = ctx };
+    struct job job = { .n_unit = n_unit, .of_units = f, .units_ctx = ctx, .pool = o->pool };
     job.units = mem_alloc_array((size_t)(o->pool ? pool_n_thread(o->pool) : 1), (size_t)n_unit * sizeof *job.units);
     if (!job.units)
         return ERR(err, NOMEM, "a bootstrap of %lld units does not fit into memory", (long long)n_unit);
     for (int64_t i = 0; i < n_unit; i++)
         job.units[i] = (int32_t)i;
     out->estimate = f(job.units, n_unit, 0, ctx);
-    const int rc = run(&job, jackknife_of_units, o, out, err);
+    const int rc = run(&job, jackknife_of_units, n_group_of(n_unit), o, out, err);
     mem_free(job.units);
     return rc;
 }

@@ -8,7 +8,8 @@
  * Intervals from the replicates (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, 13.3 and 14.3):
  *   percentile  quantiles (1 -+ level) / 2 of the replicates, by linear interpolation
  *   BCa         quantiles moved for bias z0 = Phi^-1(share of replicates below the estimate, ties, to 1e-9 se, half) and for skewness
- *               a = sum d^3 / (6 (sum d^2)^1.5), d = mean - jackknife value, leaving out one unit at a time.  Where the
+ *               a = sum d^3 / (6 (sum d^2)^1.5), d = mean - jackknife value, leaving out one unit at a time (bootstrap_units():
+ *               of more than 1,000 one of 1,000 groups of them).  Where the
  *               estimate lies beyond all replicates, their end.
  *
  * Errors: ERR_RANGE for no units, more than 2^31 - 1, or options that are not possible; ERR_NUMERIC for values, or a statistic of a replicate, that
@@ -50,7 +51,7 @@ double bootstrap_bits_per_byte(const double *sum, int64_t n_unit, const void *ct
 double bootstrap_difference(const double *sum, int64_t n_unit, const void *ctx);        /* (sum[0] - sum[1]) / sum[2]: two models, items: by the pair */
 
 /* Any statistic of the drawn units: unit[i] of n_unit, each 0 .. n_unit-1, some many times.  The jackknife
- * calls it with n_unit - 1 of them (thread 0).  i_thread: 0 .. n_thread-1 of the pool, for room of its own. */
+ * calls it with fewer.  i_thread: 0 .. n_thread-1 of the pool, for room of its own. */
 typedef double (*bootstrap_of_units)(const int32_t *unit, int64_t n_unit, int i_thread, void *ctx);
 int bootstrap_units(int64_t n_unit, bootstrap_of_units f, void *ctx, const struct bootstrap_opts *o, struct bootstrap *out, struct err *err);
 

@@ -67,36 +67,50 @@ struct drawing {
     enum task_aggregate a;
     const struct counted *c;
     const int64_t *index;
-    int64_t *first, *of; size_t cap;     /* first: [n_unit + 1]; of: [thread][cap] */
+    int64_t *first;                      /* [n_unit + 1] */
+    struct drawn { int64_t *of; int64_t cap; } *drawn;      /* [thread] */
+    _Atomic bool no_memory;
 };
 
 static double of_units(const int32_t *unit, int64_t n_unit, int i_thread, void *ctx)
 {
-    const struct drawing *d = ctx;
-    int64_t *of = d->of + (size_t)i_thread * d->cap, n = 0;
+    struct drawing *d = ctx;
+    struct drawn *room = &d->drawn[i_thread];
+    int64_t n = 0, k = 0;
+    for (int64_t u = 0; u < n_unit; u++)
+        n += d->first[unit[u] + 1] - d->first[unit[u]];
+    if (n > room->cap) {
+        int64_t *more = mem_realloc_array(room->of, (size_t)(n + n / 4), sizeof *more);
+        if (!more) {
+            d->no_memory = true;
+            return NAN;
+        }
+        *room = (struct drawn){ more, n + n / 4 };
+    }
     for (int64_t u = 0; u < n_unit; u++)
         for (int64_t i = d->first[unit[u]]; i < d->first[unit[u] + 1]; i++)
-            of[n++] = d->index[i];
-    return task_score_all(d->a, d->c->value, 1, of, n);
+            room->of[k++] = d->index[i];
+    return task_score_all(d->a, d->c->value, 1, room->of, n);
 }
 
-/* Units of different sizes, of which a draw may have more items than there are: n_unit times the largest at most. */
+/* Units of different sizes, of which a draw may have more items than there are: room is taken as a draw needs it. */
 static int bootstrap_any(enum task_aggregate a, const struct counted *c, const struct bootstrap_opts *o, struct bootstrap *b, struct err *err)
 {
     struct drawing d = { .a = a, .c = c, .first = mem_alloc_array((size_t)c->n + 1, sizeof *d.first) };
-    int64_t *index = NULL, n_unit = 0, largest = 0;
+    int64_t *index = NULL, n_unit = 0;
+    const int n_thread = o->pool ? pool_n_thread(o->pool) : 1;
     int rc = d.first ? interval_by_cluster(c->cluster, c->n, &index, err) : ERR(err, NOMEM, "no memory for %lld items", (long long)c->n);
-    for (int64_t i = 0; !rc && i < c->n;) {
-        const int64_t end = interval_cluster_end(c->cluster, index, c->n, i);
-        largest = end - i > largest ? end - i : largest;
-        d.first[++n_unit] = i = end;
-    }
+    for (int64_t i = 0; !rc && i < c->n;)
+        d.first[++n_unit] = i = interval_cluster_end(c->cluster, index, c->n, i);
     if (!rc) {
-        d.index = index, d.cap = (size_t)(n_unit * largest);
-        d.of = mem_alloc_array((size_t)(o->pool ? pool_n_thread(o->pool) : 1), d.cap * sizeof *d.of);
-        rc = d.of ? bootstrap_units(n_unit, of_units, &d, o, b, err) : ERR(err, NOMEM, "no memory to draw %lld units", (long long)n_unit);
+        d.index = index, d.drawn = mem_alloc_array((size_t)n_thread, sizeof *d.drawn);
+        rc = d.drawn ? bootstrap_units(n_unit, of_units, &d, o, b, err) : 0;
+        if (!d.drawn || d.no_memory)
+            rc = ERR(err, NOMEM, "no memory to draw %lld units", (long long)n_unit);
     }
-    mem_free(d.of);
+    for (int i = 0; d.drawn && i < n_thread; i++)
+        mem_free(d.drawn[i].of);
+    mem_free(d.drawn);
     mem_free(d.first);
     mem_free(index);
     return rc;

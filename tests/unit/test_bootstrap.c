@@ -120,6 +120,42 @@ static void any_number_of_threads_gives_the_same_bits(void **state)
     mem_free(room);
 }
 
+/* Calls are counted, as what they take is quadratic: the mean of many units, by their sums and as any statistic. */
+static _Atomic int n_call;
+static double counted_mean(const int32_t *unit, int64_t n, int i_thread, void *ctx)
+{
+    const double *v = ctx;
+    double sum = 0;
+    (void)i_thread;
+    n_call++;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[unit[i]];
+    return sum / (double)n;
+}
+
+static void of_many_units_groups_are_left_out(void **state)
+{
+    (void)state;
+    enum { MANY = 4001 };
+    double *v = mem_alloc_array(MANY, sizeof *v);
+    struct bootstrap sums, units;
+    for (uint64_t i = 0; i < MANY; i++)
+        v[i] = exp(1.5 * rng_normal(9, i));              /* skewed */
+    const double *const columns[] = { v };
+    const struct bootstrap_opts o = { .n_replicate = FEWER(2001, 501), .seed = 4 };
+    OK(bootstrap_sums(columns, 1, NULL, MANY, bootstrap_mean, NULL, &o, &sums, &err));
+    n_call = 0;
+    OK(bootstrap_units(MANY, counted_mean, v, &o, &units, &err));
+    assert_int_equal(n_call, 1 + 1000 + o.n_replicate);
+    assert_true(fabs(units.se / sums.se - 1) < 1e-9);
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs(units.percentile[i] - sums.percentile[i]) < 1e-9);
+        assert_true(fabs(units.bca[i] - sums.bca[i]) < 0.1 * sums.se);       /* beside which BCa moves it by more: below */
+    }
+    assert_true(fabs(sums.bca[1] - sums.percentile[1]) > 0.1 * sums.se);
+    mem_free(v);
+}
+
 static void its_standard_error_is_the_one_by_formula(void **state)
 {
     (void)state;
@@ -167,6 +203,7 @@ int main(void)
         cmocka_unit_test(equal_items_give_a_point),
         cmocka_unit_test(draws_are_uniform),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
+        cmocka_unit_test(of_many_units_groups_are_left_out),
         cmocka_unit_test(its_standard_error_is_the_one_by_formula),
         cmocka_unit_test(intervals_hold_the_truth_about_as_often_as_they_say),
     };
