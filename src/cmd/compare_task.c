@@ -1,50 +1,16 @@
 /* compare_task.c - `lathe compare` on tasks: both models are put to them, all items or until a loss is shown. */
 #include <string.h>
 #include "base/log.h"
-#include "base/mem.h"
 #include "cmd/compare_run.h"
+#include "cmd/task_files.h"
 #include "eval/compare_tasks.h"
 
-/* TASK=FILE of --data; the names are copies. */
-struct named { struct task_file file[OPT_LIST_MAX]; char *name[OPT_LIST_MAX]; int n; };
-
-static void release_names(struct named *d)
-{
-    for (int i = 0; i < d->n; i++)
-        mem_free(d->name[i]);
-}
-
-static int read_names(struct named *d, const struct opt_list *l, struct err *err)
-{
-    for (int i = 0; i < l->n; i++) {
-        char *s = d->name[d->n] = mem_strdup(l->item[i]), *path = s ? strchr(s, '=') : NULL;
-        if (!s)
-            return ERR(err, NOMEM, "no memory for --data");
-        d->n++;
-        if (!path || path == s || !path[1])
-            return ERR(err, USAGE, "--data: found '%s', expected TASK=FILE", l->item[i]);
-        *path++ = 0;
-        char *split = strchr(s, ':');
-        if (split)
-            *split++ = 0;
-        d->file[i] = (struct task_file){ s, split, path };
-    }
-    return 0;
-}
-
-static int open_tasks(const struct compare_run *c, const struct named *d, struct task_list *l, struct err *err)
+static int open_tasks(const struct compare_run *c, const struct task_files *d, struct task_list *l, struct err *err)
 {
     struct task_opts o = TASK_OPTS;
     o.data_dir = c->data_dir, o.file = d->file, o.n_file = d->n, o.task_dir = c->include.item, o.n_task_dir = c->include.n;
     o.num_fewshot = (int)c->fewshot, o.limit = c->limit;
-    char *all = mem_strdup(c->tasks), *save = NULL;
-    int rc = all ? 0 : ERR(err, NOMEM, "no memory for --tasks");
-    for (char *name = all ? strtok_r(all, ",", &save) : NULL; name && !rc; name = strtok_r(NULL, ",", &save))
-        rc = task_list_add(l, name, &o, err);
-    mem_free(all);
-    for (int i = 0; i < l->n_missing && !rc; i++)
-        log_warn("%s is left out: %s", l->missing[i].name, l->missing[i].why.msg);
-    return rc || l->n_task ? rc : ERR(err, USAGE, "--tasks names no task");
+    return task_files_list(l, c->tasks, &o, err);
 }
 
 static bool goes_on(void *ctx, int which, int64_t n_answered, int64_t n_item)
@@ -114,14 +80,14 @@ static int put_to_tasks(struct compare_run *c, const struct task_list *l, struct
 
 int compare_on_tasks(struct compare_run *c, struct err *err)
 {
-    struct named d = { .n = 0 };
+    struct task_files d = { .n = 0 };
     struct task_list l = { 0 };
-    int rc = read_names(&d, &c->data, err);
+    int rc = task_files_read(&d, &c->data, err);
     if (!rc)
         rc = open_tasks(c, &d, &l, err);
     if (!rc)
         rc = put_to_tasks(c, &l, err);
     task_list_release(&l);
-    release_names(&d);
+    task_files_release(&d);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include "cmd/cmd.h"
 #include "cmd/eval_table.h"
 #include "cmd/model_evidence.h"
+#include "cmd/task_files.h"
 #include "eval/chat_task.h"
 #include "eval/evidence.h"
 #include "eval/replies.h"
@@ -27,7 +28,7 @@ struct job {
     const char *model;
     struct chat *chat; char *template;
     char model_sha256[SHA256_HEX], adapter_sha256[SHA256_HEX], requests_sha256[SHA256_HEX];
-    struct task_file file[OPT_LIST_MAX]; char *named[OPT_LIST_MAX]; int n_file;
+    struct task_files data;
     struct task_opts task;
     struct task_list list;
     struct robust robust;                /* of --perturb: its list has the tasks and their variants */
@@ -38,25 +39,6 @@ struct job {
     double date, begin, shown;
     struct run_counts counts; bool ran;
 };
-
-/* TASK=FILE or TASK:SPLIT=FILE. */
-static int read_data(struct job *j, struct err *err)
-{
-    for (int i = 0; i < eval_asked.data_files.n; i++) {
-        char *s = j->named[i] = mem_strdup(eval_asked.data_files.item[i]), *path = s ? strchr(s, '=') : NULL;
-        if (!s)
-            return ERR(err, NOMEM, "no memory for --data");
-        j->n_file++;
-        if (!path || path == s || !path[1])
-            return ERR(err, USAGE, "--data: found '%s', expected TASK=FILE", s);
-        *path++ = 0;
-        char *split = strchr(s, ':');
-        if (split)
-            *split++ = 0;
-        j->file[i] = (struct task_file){ s, split, path };
-    }
-    return 0;
-}
 
 static int load_chat(struct job *j, struct err *err)
 {
@@ -74,25 +56,16 @@ static int load_chat(struct job *j, struct err *err)
 static int open_tasks(struct job *j, struct err *err)
 {
     struct task_opts o = TASK_OPTS;
-    TRY(read_data(j, err));
+    TRY(task_files_read(&j->data, &eval_asked.data_files, err));
     TRY(load_chat(j, err));
-    o.data_dir = eval_asked.data_dir, o.file = j->file, o.n_file = j->n_file, o.task_dir = eval_asked.include_paths.item,
+    o.data_dir = eval_asked.data_dir, o.file = j->data.file, o.n_file = j->data.n, o.task_dir = eval_asked.include_paths.item,
     o.n_task_dir = eval_asked.include_paths.n;
     o.num_fewshot = (int)eval_asked.num_fewshot, o.limit = eval_asked.limit, o.seed = (uint32_t)eval_asked.seed, o.system = eval_asked.system_instruction, o.single_turn = !eval_asked.fewshot_as_multiturn;
     o.chat = j->chat ? chat_task : NULL, o.chat_user = j->chat;
     j->task = o;
     if (eval_asked.due.on && !eval_asked.tasks)
         return eval_due_open(&j->list, &o, err);
-    char *all = mem_strdup(eval_asked.tasks), *save = NULL;
-    int rc = all ? 0 : ERR(err, NOMEM, "no memory for --tasks");
-    for (char *name = all ? strtok_r(all, ",", &save) : NULL; name && !rc; name = strtok_r(NULL, ",", &save))
-        rc = task_list_add(&j->list, name, &o, err);
-    mem_free(all);
-    for (int i = 0; i < j->list.n_missing && !rc; i++)
-        log_warn("%s is left out: %s", j->list.missing[i].name, j->list.missing[i].why.msg);
-    if (!rc && !j->list.n_task)
-        rc = ERR(err, USAGE, "--tasks names no task; --tasks list shows those that are built in");
-    return rc;
+    return task_files_list(&j->list, eval_asked.tasks, &o, err);
 }
 
 static enum encode_begin begin_of(void)
@@ -408,7 +381,6 @@ int eval_tasks(const char *model, struct err *err)
     chat_free(j.chat);
     mem_free(j.template);
     mem_free(j.replies_dir);
-    for (int i = 0; i < j.n_file; i++)
-        mem_free(j.named[i]);
+    task_files_release(&j.data);
     return rc;
 }

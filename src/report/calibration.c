@@ -59,12 +59,6 @@ static int verdict(const struct page *p, const json_t *c)
                           figure_text(chance, read_number(ece, "p")));
 }
 
-static int number_cell(const struct page *p, double v)
-{
-    char text[32];
-    return buf_printf(p->b, p->err, "<td class=\"n\">%s</td>", figure_text(text, v));
-}
-
 static int measures(const struct page *p, const json_t *metrics, const json_t *after)
 {
     const char *name;
@@ -78,11 +72,11 @@ static int measures(const struct page *p, const json_t *metrics, const json_t *a
             break;
         TRY(page_add(p, "<tr>"));
         TRY(page_name_cell(p, name));
-        TRY(number_cell(p, read_number(m, "value")));
-        TRY(number_cell(p, read_number(m, "null_mean")));
-        TRY(number_cell(p, read_number(m, "null_q95")));
-        TRY(number_cell(p, read_number(m, "p")));
-        TRY(number_cell(p, read_number(json_object_get(after, name), "value")));
+        TRY(page_number_cell(p, read_number(m, "value")));
+        TRY(page_number_cell(p, read_number(m, "null_mean")));
+        TRY(page_number_cell(p, read_number(m, "null_q95")));
+        TRY(page_number_cell(p, read_number(m, "p")));
+        TRY(page_number_cell(p, read_number(json_object_get(after, name), "value")));
         TRY(page_add(p, "</tr>\n"));
     }
     return page_table_end(p);
@@ -118,10 +112,10 @@ static int conformal(const struct page *p, const json_t *c)
             continue;
         TRY(page_add(p, "<tr>"));
         TRY(page_cell(p, kinds[i]));
-        TRY(number_cell(p, read_number(k, "coverage")));
-        TRY(number_cell(p, read_number(k, "size_mean")));
+        TRY(page_number_cell(p, read_number(k, "coverage")));
+        TRY(page_number_cell(p, read_number(k, "size_mean")));
         TRY(page_value_cell(p, read_at(k, "worst_class.class")));
-        TRY(number_cell(p, read_number(k, "worst_class.coverage")));
+        TRY(page_number_cell(p, read_number(k, "worst_class.coverage")));
         TRY(page_add(p, "</tr>\n"));
     }
     return page_table_end(p);

@@ -41,7 +41,7 @@ static int dot_cell(const struct page *p, const struct diagram_axis *axis, const
     return page_add(p, "</td>");
 }
 
-static int number_cell(const struct page *p, double v)
+int page_number_cell(const struct page *p, double v)
 {
     char text[32];
     return buf_printf(p->b, p->err, "<td class=\"n\">%s</td>", figure_text(text, v));
@@ -57,7 +57,7 @@ static int interval_cell(const struct page *p, const json_t *f)
 
 static int value_cells(const struct page *p, const struct diagram_axis *axis, const json_t *f, int colour)
 {
-    TRY(number_cell(p, read_number(f, "value")));
+    TRY(page_number_cell(p, read_number(f, "value")));
     TRY(interval_cell(p, f));
     TRY(dot_cell(p, axis, f, colour));
     return page_count_cell(p, read_count(f, "n"));

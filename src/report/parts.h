@@ -54,6 +54,7 @@ int page_tasks(const struct page *p, const json_t *report, size_t i_file);
 int page_images(const struct page *p, const json_t *evidence, const json_t *figures);
 int page_robustness(const struct page *p, const json_t *tasks);          /* "tasks" of kind robustness (eval/robust.h) */
 int page_other_sets(const struct page *p, const json_t *ood);            /* sets by name: scores that tell them from a model's own */
+int page_number_cell(const struct page *p, double v);                     /* as figure_text() has it */
 int page_heat_cell(const struct page *p, double v, double clean);        /* the warmer, the more of clean is lost */
 int page_verdict(const struct page *p, const json_t *evidence);          /* what a kind says in a sentence under that name */
 
