@@ -212,7 +212,7 @@ static json_t *describe(const struct looking *l, int signal, const char *what)
 {
     char now[WHEN_TEXT];
     when_text(now, when_now());
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I}", "t", now, "name", l->arg, "signal", signal < 0 ? ANSWER_FEEDBACK : reference_name(l->r, signal), "do", what, "answers", (json_int_t)l->n_seen);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "t", now, "name", l->arg, "signal", signal < 0 ? ANSWER_FEEDBACK : reference_name(l->r, signal), "do", what, "answers", (json_int_t)l->n_seen, "events", (json_int_t)monitor_events(l->m));
     json_t *versions = signal < 0 ? watch_versus_json(&l->versus) : NULL;
     const int rc = signal < 0 ? json_object_update(o, versions) : add_signal(o, l, signal);
     json_decref(versions);
@@ -238,6 +238,9 @@ static void print_one(const struct looking *l, json_t *o)
     fflush(stdout);
 }
 
+/* What is said of an answer is an event of its own, and counted as one. */
+static const char *word_of_events(const struct looking *l) { return monitor_events(l->m) > l->n_seen ? "event" : "answer"; }
+
 /* "prompt_nll has changed: alarm at answer 143 of 1022, p 0.00031 of 0.01, effect 0.71" */
 static void tell_why(const struct looking *l, char *out, size_t size, const json_t *o, const struct rule *rule)
 {
@@ -252,7 +255,7 @@ static void tell_why(const struct looking *l, char *out, size_t size, const json
     }
     n = snprintf(out, size, "%s has changed: ", tree_text_at(o, "signal"));
     if (rule->alarm)
-        n += snprintf(out + n, size - (size_t)n, "alarm at answer %lld of %lld", (long long)tree_number_at(o, "alarmed_at"), n_seen);
+        n += snprintf(out + n, size - (size_t)n, "alarm at %s %lld of %lld", word_of_events(l), (long long)tree_number_at(o, "alarmed_at"), (long long)tree_number_at(o, "events"));
     else
         n += snprintf(out + n, size - (size_t)n, "effect over %g after %lld answers", rule->effect, n_seen);
     if (rule->alarm && json_object_get(o, "p"))
@@ -341,6 +344,7 @@ static int look(struct looking *l, struct err *err)
 
 static int print_signals(const struct looking *l, struct err *err)
 {
+    char at[16];
     if (cmd_json) {
         json_t *o = json_pack("{s:s, s:I, s:o}", "name", l->arg, "answers", (json_int_t)l->n_seen, "feedback", watch_versus_json(&l->versus));
         char *text = tree_dumps(o, JSON_COMPACT);
@@ -352,7 +356,8 @@ static int print_signals(const struct looking *l, struct err *err)
         return 0;
     }
     printf("%lld answers of %s against a reference of %lld; any false alarm, ever, has at most the chance %g\n", (long long)l->n_seen, l->arg, (long long)reference_events(l->r), watch_online.alpha);
-    printf("%-16s %-9s %-7s %10s %10s  %s\n", "signal", "kind", "", "at answer", "p", "effect");
+    snprintf(at, sizeof at, "at %s", word_of_events(l));
+    printf("%-16s %-9s %-7s %10s %10s  %s\n", "signal", "kind", "", at, "p", "effect");
     for (int i = 0; i < reference_count(l->r); i++) {
         struct monitor_state s;
         monitor_state(l->m, i, &s);

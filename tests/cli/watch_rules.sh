@@ -49,6 +49,10 @@ watch two.yaml
 history 3
 echo '--- without an --until what is new is watched, and nothing of before'
 lathe watch chat $(cut -d ' ' -f 1-2 times) --once --signals prompt_tokens | head -n 1
+echo '--- what is said of answers are events, too'
+cp -r registry said-of
+python3 -c 'import sqlite3; b = sqlite3.connect("said-of/events.db"); b.execute("INSERT INTO feedback (id, choice, t, score, written) SELECT id, choice, t, 0.5, written FROM answer"); b.commit()'
+lathe watch chat $(cat times) --once --signals prompt_tokens,feedback --events said-of 2> talk | sed -n '/^signal/s/  */ /gp'
 echo '--- with a canary beside it that is what goes, and nothing more'
 lathe registry promote chat@3 --canary 50% --reason 'once more' > /dev/null
 echo '- {signal: prompt_nll, when: alarm, do: [stop_canary, rollback]}' > both.yaml
