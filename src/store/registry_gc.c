@@ -153,6 +153,7 @@ static int look_at_all(struct gc *c, struct err *err)
     TRY(look_in(c, mem_printf("%s/versions", folder), true, err));
     TRY(look_in_oci(c, mem_printf("%s/oci/part", folder), err));
     TRY(look_in_oci(c, mem_printf("%s/oci/uploads", folder), err));
+    TRY(look_in_oci(c, mem_printf("%s/oci/push", folder), err));
     for (int i = 0; i < 256; i++)
         TRY(look_in(c, mem_printf("%s/blobs/sha256/%02x", folder, i), false, err));
     return 0;
@@ -248,6 +249,8 @@ static int write_collected(struct gc *c, int from, int to, struct err *err)
     json_t *record = record_of(c, from, to);
     const int rc = record ? registry_write(registry_db(c->g), record, c->by, &head, err) : no_memory(err);
     json_decref(record);
+    if (!rc)
+        c->needs_seq = head.seq;         /* which changes nothing of what is needed; where it is not committed all of this ends */
     return rc;
 }
 
