@@ -138,7 +138,7 @@ static bool normal(char out[PATH_MAX], const char *path)
     if (path[0] != '/') {
         if (!getcwd(out, PATH_MAX))
             return false;
-        n = strlen(out);
+        n = strlen(out) > 1 ? strlen(out) : 0;       /* "/" is what each part begins with */
     }
     while (*path) {
         const size_t part = strcspn(path, "/");
@@ -225,14 +225,25 @@ bool flow_is_written(const char *command, const char *option)
     return n > 4 && !strcmp(option + n - 4, "-out");
 }
 
+bool flow_writes(const struct flow_stage *s, const char *option)
+{
+    return flow_is_written(s->command.name, option) || (!strcmp(s->command.name, "data audit") && !strcmp(option, "index") && json_object_get(s->options, "index-add"));
+}
+
+/* Commands whose first argument is made, always or where an option says so. */
+static bool makes_its_argument(const struct flow_stage *s)
+{
+    return !strcmp(s->command.name, "registry backup") || (!strcmp(s->command.name, "data exposure") && json_object_get(s->options, "make"));
+}
+
 int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err)
 {
     const char *key;
     json_t *v;
-    for (int i = s->command.n_word; i < s->n_word; i++)
+    for (int i = s->command.n_word + (read_only && makes_its_argument(s)); i < s->n_word; i++)
         TRY(each(ctx, s->word[i], err));
     json_object_foreach(s->options, key, v) {
-        if (read_only && flow_is_written(s->command.name, key))
+        if (read_only && flow_writes(s, key))
             continue;
         if (json_is_string(v))
             TRY(each(ctx, json_string_value(v), err));
@@ -362,7 +373,7 @@ static int check_written(const struct flow *f, const struct flow_stage *s, struc
     buf_init(&b);
     json_object_foreach(s->options, key, v) {
         struct err none;
-        if (rc || !flow_is_written(s->command.name, key) || !json_is_string(v) || flow_expand(&b, f, s, json_string_value(v), &none) < 0)     /* not known yet */
+        if (rc || !flow_writes(s, key) || !json_is_string(v) || flow_expand(&b, f, s, json_string_value(v), &none) < 0)     /* not known yet */
             continue;
         const int owner = flow_owner(f, b.data);
         if (owner >= 0 && &f->stage[owner] != s)

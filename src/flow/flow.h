@@ -72,11 +72,13 @@ int flow_owner(const struct flow *f, const char *path);
 bool flow_names_itself(const struct flow_stage *s);            /* $(this) is among its texts */
 /* Whether a command writes to what an option of its names: out, registry, record, and the like. */
 bool flow_is_written(const char *command, const char *option);
+/* The same of a stage: some are written to where another option says so. */
+bool flow_writes(const struct flow_stage *s, const char *option);
 
 /* Calls `each` with what a text names, as it is or behind the = of NAME=PATH, if it may be a path; where it returns 1 and that is a YAML or JSON file, with every text in there too, and so on.
  * No path comes twice.  stage: whose text it is, to warn of files that cannot be read so; NULL: nothing is said. */
 int flow_paths(const char *text, const char *stage, int (*each)(void *ctx, const char *path, struct err *err), void *ctx, struct err *err);
-/* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written; read_only: but for options that are written to. */
+/* Calls `each` with every text of a stage's arguments, options and inputs that may be a path, as written; read_only: but for arguments and options that are written to. */
 int flow_texts(const struct flow_stage *s, bool read_only, int (*each)(void *ctx, const char *text, struct err *err), void *ctx, struct err *err);
 
 #endif

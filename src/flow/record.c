@@ -104,7 +104,7 @@ int record_made(json_t **out, const struct flow *f, const struct flow_stage *s, 
     buf_init(&m.b);
     int rc = m.list ? 0 : ERR(err, NOMEM, "no memory for what stage '%s' made", s->name);
     json_object_foreach(s->options, key, v)
-        if (!rc && flow_is_written(s->command.name, key) && json_is_string(v))
+        if (!rc && flow_writes(s, key) && json_is_string(v))
             rc = add_made(&m, json_string_value(v), err);
     buf_release(&m.b);
     if (rc)

@@ -103,6 +103,42 @@ static void what_a_stage_made_is_not_written_into_by_another(void **state)
     flow_release(&f);
 }
 
+static int count_texts(void *ctx, const char *text, struct err *e) { return (void)text, (void)e, ++*(int *)ctx, 0; }
+
+/* It would never be what it was before the stage ran. */
+static void what_a_stage_writes_is_no_input(void **state)
+{
+    (void)state;
+    static const struct { const char *command, *options; int n; } of[] = {
+        { "data audit", "{\"index\": \"x\"}", 2 }, { "data audit", "{\"index\": \"x\", \"index-add\": \"n\"}", 2 }, { "registry backup", "{\"registry\": \"r\", \"events\": \"e\"}", 1 },
+        { "data exposure", "{}", 1 }, { "data exposure", "{\"make\": 3}", 0 }, { "eval", "{\"index\": \"x\", \"index-add\": \"n\"}", 3 },
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        struct flow_stage s = { .command = { .name = of[i].command, .n_word = 2 }, .word = { "data", "audit", "a" }, .n_word = 3, .options = json_loads(of[i].options, 0, NULL) };
+        int n = 0;
+        OK(flow_texts(&s, true, count_texts, &n, &err));
+        if (n != of[i].n)
+            fail_msg("%s %s: found %d, expected %d", of[i].command, of[i].options, n, of[i].n);
+        json_decref(s.options);
+    }
+}
+
+static void folders_are_found_from_the_root_too(void **state)
+{
+    (void)state;
+    struct flow f;
+    char *was = getcwd(NULL, 0);
+    assert_int_equal(chdir("/"), 0);
+    const int rc = read_text(&f, "out: o\nstages: {a: {run: make}}");
+    const int owner = rc ? -2 : flow_owner(&f, "/o/a/out"), other = rc ? -2 : flow_owner(&f, "o/a/out/x");
+    assert_int_equal(chdir(was), 0);
+    free(was);
+    OK(rc);
+    assert_int_equal(owner, 0);
+    assert_int_equal(other, 0);
+    flow_release(&f);
+}
+
 static void stages_come_after_those_they_need(void **state)
 {
     (void)state;
@@ -453,6 +489,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_wrong_with_a_file_is_named, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(what_a_stage_made_is_not_written_into_by_another, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(what_a_stage_writes_is_no_input, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(folders_are_found_from_the_root_too, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(stages_come_after_those_they_need, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_file_that_is_named_makes_its_stages_needed, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(a_stage_is_needed_however_deep_it_is_named, make_dir, remove_dir),
