@@ -47,7 +47,8 @@ DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void NAME(struct attn_sm80_args a)
     const u32 ld = (u32)a.ld_kv * 2, k_from = (u32)k_row * ld + (u32)k_piece * 16, v_from = (u32)low * 4 * ld + (u32)v_col * 2;
     /* Keys and values of block j, or of the last one, on their way; rows beyond the last are the last. */
 #define BLOCK(j) ((j) < n_block ? (j) : n_block - 1)
-#define LAST(j) ((u32)(n_key - 1 - BLOCK(j) * N_KEY) * ld)
+#define LEFT(j) (n_key - 1 - BLOCK(j) * N_KEY)
+#define LAST(j) ((u32)(LEFT(j) < N_KEY ? LEFT(j) : N_KEY - 1) * ld)      /* within the block: 32 bits hold it */
 #define LOAD_KEYS(j)                                                                                      \
     DK_UNROLL                                                                                             \
     for (int i = 0; i < K_PASSES; i++)                                                                    \
@@ -186,6 +187,7 @@ DK_BOUNDS(N_THREAD) DK_OCC(2) DK_KERNEL void NAME(struct attn_sm80_args a)
 #undef K_ROWS
 #undef BLOCK
 #undef LAST
+#undef LEFT
 #undef LOAD_KEYS
 #undef LOAD_VALUES
 #undef PUT_KEYS
