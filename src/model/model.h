@@ -14,7 +14,8 @@ int model_open(struct model *m, const char *path, struct buf *warnings, struct e
 void model_release(struct model *m);
 /* Where its tokenizer is, for tok_load: in the GGUF file, or in the folder. */
 const char *model_tok_path(const struct model *m, const char *path);
-/* SHA-256 of the file, as sha256sum has it, or of all files of the folder in the order of their names: each name, a zero, and its bytes.
+/* SHA-256 of the file, as sha256sum has it, or of all files of the folder, not of folders in it (1_Pooling, additional_chat_templates), in the order of
+ * their names: each name, a zero, and its bytes.
  * model.sig, a signature of the others, is none of them. */
 int model_digest(const char *path, char hex[SHA256_HEX], struct err *err);
 #endif
