@@ -296,7 +296,7 @@ static json_t *config(const struct results_info *info)
 {
     const char *adapter = info->adapter;
     char *args = mem_printf("pretrained=%s%s%s,dtype=%s,max_length=%d", info->model, adapter ? ",peft=" : "", adapter ? adapter : "", info->kept_as, info->max_length);
-    json_t *o = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:s*, s:i, s:[], s:s, s:n, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "model", "lathe", "model_args", args,
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:i, s:[], s:s, s:n, s:o, s:i, s:o, s:I, s:I, s:I, s:I}", "model", "lathe", "model_args", args,
                      "model_dtype", info->kept_as,
                      "model_revision", "", "model_sha", info->model_sha256, "peft_sha", adapter ? info->adapter_sha256 : NULL, "batch_size", info->batch, "batch_sizes", "device", "cpu", "use_cache", "limit",
                      info->limit ? json_integer(info->limit) : json_null(), "bootstrap_iters", 10000, "gen_kwargs", text(info->gen_kwargs), "random_seed",
