@@ -868,6 +868,8 @@ static int find_dep5(struct finder *f, const struct buf *text, const char *path,
         if (!strncmp(below, f->folder, n))
             below += n + strspn(below + n, "/");
         const char *licence = dep5_find(&d, below);
+        if (!licence && strncmp(below, "debian/", 7))
+            rc = ERR(err, NOTFOUND, "%s: no stanza fits '%s'", path, below);         /* what is not known allows nothing */
         if (!licence || licence == last)
             continue;
         rc = add_expression(out, licence, strlen(licence), err);

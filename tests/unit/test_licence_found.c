@@ -279,6 +279,20 @@ static void what_stands_in_a_folder_is_found_and_faults_are_told(void **state)
     assert_int_equal(n_fault, 1);
     assert_non_null(strstr(fault, "README.md:"));
     licence_finds_release(&f);
+
+    n_fault = 0;                                 /* a copyright file of some files tells nothing of the others */
+    OK(file_mkdirs(in_dir("some/debian"), &err));
+    put_in_dir("some/debian/copyright", "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: a/*\nCopyright: 2026\nLicense: MIT\n");
+    const char *some[] = { in_dir("some/a/x.txt"), in_dir("some/debian/copyright"), in_dir("some/b/x.txt") };
+    OK(licence_find(&f, in_dir("some"), some, 2, told, NULL, &err));
+    assert_int_equal(n_fault, 0);
+    assert_string_equal(f.item[0].expression, "MIT");
+    licence_finds_release(&f);
+    OK(licence_find(&f, in_dir("some"), some, 3, told, NULL, &err));
+    assert_int_equal(f.n, 0);
+    assert_int_equal(n_fault, 1);
+    assert_non_null(strstr(fault, "no stanza fits 'b/x.txt'"));
+    licence_finds_release(&f);
 }
 
 int main(void)
