@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <string.h>
+#include "audit/licences.h"
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -30,17 +31,6 @@ static void measure(struct finding *f, double found) { f->measured = true, f->fo
 
 /* ---- the checks: each looks at its part of the report ---- */
 
-/* Was nothing of a source kept?  Then its licence binds nobody. */
-static bool is_dropped(const json_t *report, const json_t *name)
-{
-    size_t i;
-    json_t *s;
-    json_array_foreach(json_object_get(report, "sources"), i, s)
-        if (json_equal(json_object_get(s, "name"), name))
-            return json_is_integer(json_object_get(s, "kept")) && !json_integer_value(json_object_get(s, "kept"));
-    return false;
-}
-
 static void find_licences(const json_t *report, struct finding *f)
 {
     const json_t *list = json_object_get(json_object_get(report, "licences"), "sources");
@@ -50,7 +40,7 @@ static void find_licences(const json_t *report, struct finding *f)
         return;
     measure(f, 0);
     json_array_foreach(list, i, v)
-        if (!json_is_true(json_object_get(v, "allowed")) && !is_dropped(report, json_object_get(v, "source"))) {
+        if (!json_is_true(json_object_get(v, "allowed")) && !licences_bind_nobody(json_object_get(report, "sources"), json_object_get(v, "source"))) {
             f->found++;
             if (json_array_size(f->evidence) < EVIDENCE_MAX)
                 json_array_append_new(f->evidence, json_pack("{s:O*, s:O*, s:O*}", "source", json_object_get(v, "source"), "expression", json_object_get(v, "expression"), "why",

@@ -4,8 +4,6 @@
 #include "audit/stage.h"
 #include "base/mem.h"
 
-#define FILES_MAX 100000             /* of a source: so many are looked for in a Debian copyright file */
-
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory for what licences say"); }
 
 /* ---- what there is ---- */
@@ -37,7 +35,7 @@ static int find_source(const struct sources *s, int i, json_t *o, struct err *er
     const char **files = mem_alloc_array((size_t)s->n_file + 1, sizeof *files);
     if (!files)
         return no_memory(err);
-    for (int k = 0; k < s->n_file && n < FILES_MAX; k++)
+    for (int k = 0; k < s->n_file; k++)
         if (s->file[k].source == i && !s->file[k].why)
             files[n++] = s->file[k].path;
     int rc = licence_find(&f, s->source[i].path, files, n, told_fault, found, err);
@@ -68,7 +66,7 @@ int licences_find(const struct sources *s, json_t **part, struct err *err)
 
 /* ---- judging ---- */
 
-struct judging { const struct policy *p; unsigned use; json_t *conflicts; struct licence_verdict *v; int *source; int n; };
+struct judging { const struct policy *p; const json_t *kept; unsigned use; json_t *conflicts; struct licence_verdict *v; int *source; int n; };
 
 static int set(json_t *o, const char *key, json_t *v, struct err *err) { return v && !json_object_set_new(o, key, v) ? 0 : no_memory(err); }
 
@@ -141,6 +139,16 @@ static void check_id(void *ctx, const char *id)
         c->missing = id;
 }
 
+bool licences_bind_nobody(const json_t *sources, const json_t *name)
+{
+    size_t i;
+    json_t *s;
+    json_array_foreach(sources, i, s)
+        if (json_equal(json_object_get(s, "name"), name))
+            return json_is_integer(json_object_get(s, "kept")) && !json_integer_value(json_object_get(s, "kept"));
+    return false;
+}
+
 /* A file beside the data that names what is not stated. */
 static int check_found(struct judging *j, const json_t *o, const struct licence *stated, struct err *err)
 {
@@ -186,9 +194,10 @@ static int judge_source(struct judging *j, json_t *o, int i, struct err *err)
     rc = rc ? rc : set(o, "allowed", json_boolean(v.allowed), err);
     rc = rc || v.allowed ? rc : set(o, "why", json_string(v.why), err);
     rc = rc ? rc : set_duties(o, v.duties, err);
-    rc = rc ? rc : check_found(j, o, l, err);
+    const bool binds = !licences_bind_nobody(j->kept, json_object_get(o, "source"));
+    rc = rc || !binds ? rc : check_found(j, o, l, err);
     licence_free(l);
-    if (!rc && v.allowed)
+    if (!rc && v.allowed && binds)
         j->v[j->n] = v, j->source[j->n++] = i;
     return rc;
 }
@@ -206,11 +215,11 @@ static int check_together(struct judging *j, const json_t *sources, struct err *
     return json_array_append_new(j->conflicts, json_pack("{s:O, s:O*, s:o}", "source", json_object_get(a, "source"), "with", json_object_get(b, "source"), "why", why)) ? no_memory(err) : 0;
 }
 
-int licences_judge(json_t *part, const struct policy *p, struct err *err)
+int licences_judge(json_t *part, const json_t *kept, const struct policy *p, struct err *err)
 {
     json_t *sources = json_object_get(part, "sources"), *o, *use = json_array();
     const size_t n = json_array_size(sources);
-    struct judging j = { p, p ? p->use : 1u << LICENCE_TRAIN, json_array(), mem_alloc_array(n + 1, sizeof *j.v), mem_alloc_array(n + 1, sizeof *j.source), 0 };
+    struct judging j = { p, kept, p ? p->use : 1u << LICENCE_TRAIN, json_array(), mem_alloc_array(n + 1, sizeof *j.v), mem_alloc_array(n + 1, sizeof *j.source), 0 };
     size_t i;
     int rc = use && j.conflicts && j.v && j.source ? 0 : no_memory(err);
     for (int r = 0; r < N_LICENCE_RIGHT && !rc; r++)
@@ -243,7 +252,7 @@ int stage_licences(struct audit *a, struct err *err)
 {
     json_t *part;
     TRY(licences_find(a->s, &part, err));
-    const int rc = licences_judge(part, a->o->policy, err);
+    const int rc = licences_judge(part, NULL, a->o->policy, err);
     if (rc) {
         json_decref(part);
         return rc;

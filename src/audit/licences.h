@@ -7,12 +7,16 @@
 #ifndef AUDIT_LICENCES_H
 #define AUDIT_LICENCES_H
 #include <jansson.h>
+#include <stdbool.h>
 #include "audit/policy.h"
 #include "audit/source.h"
 
 /* What stands beside each source, by its path, and what is stated: nothing is judged yet. */
 int licences_find(const struct sources *s, json_t **part, struct err *err);
-/* Judges, or judges anew, by the policy (NULL: training). */
-int licences_judge(json_t *part, const struct policy *p, struct err *err);
+/* Judges, or judges anew, by the policy (NULL: training).  sources: of the report, or NULL where it is not known yet what was kept: a source of which nothing
+ * is conflicts with none. */
+int licences_judge(json_t *part, const json_t *sources, const struct policy *p, struct err *err);
+/* Was nothing of a source kept?  Then its licence binds nobody. */
+bool licences_bind_nobody(const json_t *sources, const json_t *name);
 
 #endif

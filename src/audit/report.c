@@ -1,5 +1,6 @@
 #include "audit/report.h"
 #include "audit/gate.h"
+#include "audit/licences.h"
 #include "audit/opened.h"
 #include <lathe.h>
 #include <string.h>
@@ -275,14 +276,30 @@ static int add_gate(struct audit *a, struct err *err)
     return audit_report(a, "gate", gate, err);
 }
 
+/* Data that a gate refuses are not used: later data may well say the same. */
+static int add_to_index(struct audit *a, struct err *err)
+{
+    struct err why = { 0 };
+    const json_t *gate = json_object_get(a->report, "gate");
+    if (!a->o->index || !a->o->index_add)
+        return 0;
+    if (!gate || !gate_verdict(gate, &why))
+        return audit_add_to_index(a, err);
+    log_warn("nothing was added to the index '%s': %s", a->o->index, why.msg);
+    return 0;
+}
+
 int report_finish(struct audit *a, struct err *err)
 {
     struct totals *t = mem_alloc_zero(sizeof *t);
     int rc = t ? add_totals(a, t, err) : ERR(err, NOMEM, "no memory for totals");
     mem_free(t);
     rc = rc ? rc : audit_fill_examples(a, err);
+    if (!rc && json_object_get(a->report, "licences"))           /* what was kept is known by now */
+        rc = licences_judge(json_object_get(a->report, "licences"), json_object_get(a->report, "sources"), a->o->policy, err);
     if (!rc && a->o->policy)
         rc = add_gate(a, err);
+    rc = rc ? rc : add_to_index(a, err);
     if (!rc && a->refused != mem_json_refused())
         rc = ERR(err, NOMEM, "no memory for the report of an audit");
     rc = rc ? rc : verdicts_write(a, err);

@@ -54,6 +54,9 @@ static inline void audit_drop(struct audit *a, int64_t record, int reason) { a->
 char *audit_drop_word(int reason, char out[80]);
 int audit_file_of(const struct audit *a, int64_t record);
 
+/* What is kept when all stages are over, as index_add in the folder index of duplicates. */
+int audit_add_to_index(struct audit *a, struct err *err);
+
 /* Puts a part into the report; takes it, also on error (NULL: no memory). */
 int audit_report(struct audit *a, const char *key, json_t *part, struct err *err);
 /* `into` (an object in the report, kept alive) gets record, file, line, and as excerpt the text's bytes from `at` on, at most n (0: 200);

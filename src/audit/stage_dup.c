@@ -352,7 +352,7 @@ static int rows_to_add(const struct work *w, struct dup_rows *run)
         bool goes_on = false;
         for (int k = 0; k < w->segment[i].n; k++) {
             const int64_t record = w->segment[i].first + k;
-            const bool takes = audit_kept(w->a, record) || w->d.kind[w->n_old + record] == DUP_NEAR;
+            const bool takes = audit_kept(w->a, record) || w->a->reason[record] == DROP_dup_near;
             if (takes && !goes_on)
                 run[n++] = (struct dup_rows){ (const unsigned char *)w->segment[i].data[SECTION_dup] + (size_t)k * row_bytes, 0 };
             if (takes)
@@ -383,8 +383,6 @@ static int is_there(const struct work *w, const struct dup_rows *run, int n, str
 static int add_to_index(const struct work *w, struct err *err)
 {
     const struct audit_opts *o = w->a->o;
-    if (!o->index || !o->index_add)
-        return 0;
     struct dup_rows *run = mem_alloc_array((size_t)w->a->n + 1, sizeof *run);
     if (!run)
         return ERR(err, NOMEM, "no memory for an index of %lld records", (long long)w->a->n);
@@ -413,24 +411,40 @@ static int find(struct work *w, struct err *err)
     const struct dup_opts o = { .pool = a->o->pool, .minhash = w->m, .n_old = (size_t)w->n_old, .skip = w->skip, .least = a->o->near_least };
     TRY(dup_find(&w->d, w->rows, w->n_snapshot + w->n_segment, &o, err));
     const struct bytes b = drop(w);
-    TRY(report(w, &b, err));
-    return add_to_index(w, err);
+    return report(w, &b, err);
+}
+
+static void release(struct work *w)
+{
+    dup_release(&w->d);
+    for (int i = 0; i < w->n_segment; i++)
+        segment_release(&w->segment[i]);
+    for (int i = 0; w->snapshot && i < w->n_snapshot; i++)
+        dup_index_close(&w->snapshot[i]);
+    file_list_free(w->name, w->n_snapshot);
+    mem_free(w->segment);
+    mem_free(w->snapshot);
+    mem_free(w->rows);
+    mem_free(w->skip);
+    minhash_free(w->m);
 }
 
 int stage_duplicates(struct audit *a, struct err *err)
 {
     struct work w = { .a = a };
     const int rc = find(&w, err);
-    dup_release(&w.d);
-    for (int i = 0; i < w.n_segment; i++)
-        segment_release(&w.segment[i]);
-    for (int i = 0; w.snapshot && i < w.n_snapshot; i++)
-        dup_index_close(&w.snapshot[i]);
-    file_list_free(w.name, w.n_snapshot);
-    mem_free(w.segment);
-    mem_free(w.snapshot);
-    mem_free(w.rows);
-    mem_free(w.skip);
-    minhash_free(w.m);
+    release(&w);
+    return rc;
+}
+
+int audit_add_to_index(struct audit *a, struct err *err)
+{
+    struct work w = { .a = a };
+    int rc = minhash_new(&w.m, &a->o->minhash, err);
+    rc = rc ? rc : dup_index_list(a->o->index, &w.name, &w.n_snapshot, err);
+    rc = rc == ERR_NOTFOUND ? 0 : rc;                /* it begins with this data */
+    rc = rc ? rc : open_segments(&w, err);
+    rc = rc ? rc : add_to_index(&w, err);
+    release(&w);
     return rc;
 }

@@ -311,7 +311,7 @@ static const struct opt audit_opts[] = {
     { OPT_FLOAT, "near", &near_least, "<float>", "near duplicates are those whose estimated similarity is at least this, too", 0, 1 },
     { OPT_STR, "index", &index_dir, "<folder>", "signatures of earlier data: its duplicates are dropped, too", 0, 0 },
     { OPT_STR, "index-from", &index_from, "<name,..>", "of the index, these alone", 0, 0 },
-    { OPT_STR, "index-add", &index_add, "<name>", "what is kept is added to the index under this name", 0, 0 },
+    { OPT_STR, "index-add", &index_add, "<name>", "what is kept is added to the index under this name, unless the gate says no", 0, 0 },
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

@@ -108,7 +108,7 @@ static int judge(json_t *report, const char *dir, struct err *err)
     struct policy policy;
     json_t *gate = NULL, *licences = json_object_get(report, "licences");
     int rc = cmd_policy(&policy, policy_name, override, err);
-    rc = rc || !licences ? rc : licences_judge(licences, &policy, err);
+    rc = rc || !licences ? rc : licences_judge(licences, json_object_get(report, "sources"), &policy, err);
     rc = rc ? rc : gate_of(report, &policy, override, &gate, err);
     policy_release(&policy);
     if (!rc && json_object_set(report, "gate", gate))

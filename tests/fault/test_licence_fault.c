@@ -62,7 +62,7 @@ static int judge(void *ctx)
     (void)ctx;
     int rc = policy_parse(&p, text, sizeof text - 1, "p", &err);
     rc = rc ? rc : tree_parse_json(&report, part, sizeof part - 1, "r", &err);
-    rc = rc ? rc : licences_judge(json_object_get(report, "licences"), &p, &err);
+    rc = rc ? rc : licences_judge(json_object_get(report, "licences"), NULL, &p, &err);
     rc = rc ? rc : gate_of(report, &p, "a reason", &gate, &err);
     if (!rc) {
         char *told = tree_dumps(gate, JSON_COMPACT | JSON_SORT_KEYS);

@@ -228,6 +228,34 @@ static void threads_and_stops_change_no_byte(void **state)
     json_decref(one);
 }
 
+/* With a snapshot of what is kept, under this policy. */
+static void audit_indexed(const char *policy)
+{
+    struct sources s = { .n = 0 };
+    struct pool *pool;
+    struct policy p;
+    json_t *report;
+    OK(pool_new(&pool, 1, &err));
+    OK(policy_parse(&p, policy, strlen(policy), "policy.yaml", &err));
+    OK(sources_add(&s, in_dir("indexed.jsonl"), &err));
+    const struct audit_opts o = { .dir = in_dir("indexed"), .pool = pool, .policy = &p, .index = in_dir("index"), .index_add = "now" };
+    OK(audit_run(&s, &o, &report, &err));
+    json_decref(report);
+    policy_release(&p);
+    sources_release(&s);
+    pool_free(pool);
+}
+
+static void what_a_gate_refuses_is_not_added_to_an_index(void **state)
+{
+    (void)state;
+    put_in_dir("indexed.jsonl", "{\"text\": \"some words that stand here\"}\n{\"text\": \"other words that stand here\"}\n{\"texts\": 1}\n");
+    audit_indexed("gate: {faults: 0}\n");
+    assert_false(file_exists(in_dir("index/now.dup")));
+    audit_indexed("gate: {faults: 0.5}\n");
+    assert_true(file_exists(in_dir("index/now.dup")));
+}
+
 static void a_fresh_audit_leaves_nothing_of_another(void **state)
 {
     (void)state;
@@ -659,3 +687,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
 }
+        cmocka_unit_test(what_a_gate_refuses_is_not_added_to_an_index),

@@ -116,7 +116,7 @@ static void sources_are_judged_by_what_is_stated_or_else_found(void **state)
         "{\"source\": \"i\", \"stated\": \"LicenseRef-ours\", \"found\": []}]}");
     struct policy p;
     OK(parse(&p, "use: [train, commercial, weights]\nlicences:\n  LicenseRef-ours: {allows: [train, weights], refuses: [commercial]}\n"));
-    OK(licences_judge(part, &p, &err));
+    OK(licences_judge(part, NULL, &p, &err));
     assert_string_equal(str(source(part, 0), "expression"), "CC-BY-NC-4.0 OR MIT");
     assert_string_equal(str(source(part, 0), "chosen"), "MIT");
     assert_true(json_is_true(json_object_get(source(part, 0), "allowed")));
@@ -133,12 +133,20 @@ static void sources_are_judged_by_what_is_stated_or_else_found(void **state)
     assert_int_equal(json_array_size(conflicts), 2);
     assert_string_equal(str(json_array_get(conflicts, 0), "why"), "the file says GPL-2.0-only, stated is MIT");
     assert_string_equal(str(json_array_get(conflicts, 1), "why"), "no licence can hold both ODbL-1.0 and CC-BY-SA-4.0");
+    json_t *kept = json_pack("[{s:s, s:i}, {s:s, s:i}]", "name", "f", "kept", 0, "name", "g", "kept", 0);      /* of these nothing is passed on */
+    OK(licences_judge(part, kept, &p, &err));
+    assert_int_equal(json_array_size(json_object_get(part, "conflicts")), 0);
+    json_object_set_new(json_array_get(kept, 1), "kept", json_integer(1));
+    OK(licences_judge(part, kept, &p, &err));
+    assert_int_equal(json_array_size(json_object_get(part, "conflicts")), 1);
+    json_decref(kept);
+    OK(licences_judge(part, NULL, &p, &err));
     char *first = tree_dumps(part, JSON_SORT_KEYS);
-    OK(licences_judge(part, NULL, &err));                      /* for training alone */
+    OK(licences_judge(part, NULL, NULL, &err));                      /* for training alone */
     assert_true(json_is_true(json_object_get(source(part, 2), "allowed")));
     assert_null(str(source(part, 2), "why"));
     assert_int_equal(json_array_size(json_object_get(part, "conflicts")), 1);
-    OK(licences_judge(part, &p, &err));                        /* and again: nothing of a judgement stays */
+    OK(licences_judge(part, NULL, &p, &err));                        /* and again: nothing of a judgement stays */
     char *again = tree_dumps(part, JSON_SORT_KEYS);
     assert_string_equal(first, again);
     mem_free(first);
@@ -158,7 +166,7 @@ static void what_stands_beside_sources_is_in_the_part(void **state)
     put_in_dir("set/LICENSE", "\xff\xfe");
     OK(sources_add(&s, in_dir("set"), &err));
     OK(licences_find(&s, &part, &err));
-    OK(licences_judge(part, NULL, &err));
+    OK(licences_judge(part, NULL, NULL, &err));
     const json_t *found = json_object_get(source(part, 0), "found");
     assert_int_equal(json_array_size(found), 2);
     assert_true(json_is_null(json_object_get(json_array_get(found, 0), "id")));
