@@ -141,7 +141,7 @@ struct builder {
     int *split_of;                       /* of each source: its split, or -1 */
     struct split_out split[BUILD_SPLITS_MAX];
     struct file_writer map; bool map_open; struct sha256 map_hash;
-    int64_t n_kept, n_line, n_without;
+    int64_t n_kept, n_line, n_without, n_unweighted;
 };
 
 static void file_name(const struct builder *b, int split, char out[BUILD_NAME_MAX + 32]) { snprintf(out, BUILD_NAME_MAX + 32, "%s/%05d.jsonl", b->own.split[split].name, b->split[split].n_file); }
@@ -355,6 +355,11 @@ static int put_block(void *ctx, const struct buf *out, struct err *err)
             b->n_without++;
             continue;
         }
+        if (!f.copies) {                     /* by its source's weight */
+            b->n_unweighted++;
+            p += f.n_line + f.n_map;
+            continue;
+        }
         TRY(check_form(b, &f, err));
         b->n_kept++, b->split[f.split].n_record++;
         for (uint32_t i = 0; i < f.copies; i++)
@@ -406,9 +411,9 @@ static int manifest_of(struct builder *b, json_t **out, struct err *err)
     mem_free(path);
     TRY(rc);
     const json_t *audit = b->x->a.report;
-    json_t *m = json_pack("{s:i, s:{s:s, s:s}, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "path", b->x->o.dir, "report_sha256", report, "redacted",
+    json_t *m = json_pack("{s:i, s:{s:s, s:s}, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:s, s:O*, s:O*}", "schema", 1, "audit", "path", b->x->o.dir, "report_sha256", report, "redacted",
                           redacting_told(b->redacting), "seed", (json_int_t)b->o->seed, "shard_bytes", (json_int_t)b->o->shard_bytes, "records", (json_int_t)b->n_kept, "left_out",
-                          (json_int_t)b->n_without, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files", files_told(b), "map_sha256", map, "totals",
+                          (json_int_t)b->n_without, "weighted_out", (json_int_t)b->n_unweighted, "lines", (json_int_t)b->n_line, "splits", splits_told(b), "weights", weights_told(b), "files", files_told(b), "map_sha256", map, "totals",
                           json_object_get(audit, "totals"), "gate", json_object_get(audit, "gate"));
     if (m && refused == mem_json_refused()) {
         *out = m;
@@ -450,8 +455,9 @@ static int finish(struct builder *b, json_t **manifest, struct err *err)
         if (b->split[i].open)
             TRY(close_file(b, i, err));
     const int64_t kept = json_integer_value(json_object_get(json_object_get(b->x->a.report, "totals"), "kept"));
-    if (b->n_kept + b->n_without != kept)
-        return ERR(err, CORRUPT, "the audit kept %lld records, %lld were found: audit anew", (long long)kept, (long long)(b->n_kept + b->n_without));
+    const int64_t found = b->n_kept + b->n_without + b->n_unweighted;
+    if (found != kept)
+        return ERR(err, CORRUPT, "the audit kept %lld records, %lld were found: audit anew", (long long)kept, (long long)found);
     b->map_open = false;
     TRY(file_writer_commit(&b->map, err));
     TRY(manifest_of(b, &m, err));

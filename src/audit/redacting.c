@@ -4,6 +4,7 @@
 #include <string.h>
 #include "audit/pii.h"
 #include "audit/spot.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 /* Kinds: those of pii.h, then rules. */
@@ -13,6 +14,7 @@ struct redacting {
     struct redact_kind *kind; bool *keep; int n_kind, score_min;
     const struct redact_key *key;
     int64_t n_record, n_pii;
+    bool of_pii, of_secrets;             /* were they looked for? */
 };
 
 static int take_kind(struct redacting *r, int kind, const char *name, enum value_form form, enum policy_action action, struct err *err)
@@ -94,6 +96,29 @@ static int add_record(struct redacting *r, const struct segment *g, int i, struc
     return 0;
 }
 
+/* Does the policy say of one of these that it is not kept? */
+static bool wants(const struct policy *p, const char *key)
+{
+    const json_t *v = p ? json_object_get(p->tree, key) : NULL;
+    const char *kind;
+    json_t *x;
+    bool some = json_is_string(v) && strcmp(json_string_value(v), "keep");
+    json_object_foreach((json_t *)(uintptr_t)v, kind, x)
+        some = some || !json_is_string(x) || strcmp(json_string_value(x), "keep");
+    return some;
+}
+
+/* What was not looked for cannot be replaced. */
+static int check_looked(bool looked, const struct policy *p, const char *key, const char *what, struct err *err)
+{
+    if (looked)
+        return 0;
+    if (wants(p, key))
+        return ERR(err, USAGE, "the policy says what becomes of %s, and the audit did not look for them: audit without --skip %s, or with %s: keep here", what, key, key);
+    log_warn("the audit did not look for %s: none are redacted", what);
+    return 0;
+}
+
 static int read_spots(struct redacting *r, const struct audit *a, struct err *err)
 {
     for (int i = 0; i < a->store.n_segment; i++) {
@@ -114,6 +139,9 @@ int redacting_new(struct redacting **out, const struct opened *x, const struct p
         return ERR(err, NOMEM, "no memory to redact");
     r->key = key;
     r->score_min = (int)json_integer_value(json_object_get(json_object_get(x->a.report, "pii"), "score"));
+    r->of_pii = json_object_get(x->a.report, "pii"), r->of_secrets = json_object_get(x->a.report, "secrets");
+    TRY(check_looked(r->of_pii, policy, "pii", "personal data", err));
+    TRY(check_looked(r->of_secrets, policy, "secrets", "secrets", err));
     TRY(take_kinds(r, x->a.report, policy, err));
     return read_spots(r, &x->a, err);
 }
@@ -158,5 +186,6 @@ int redacting_part(const struct redacting *r, int64_t record, const char *text, 
 
 json_t *redacting_told(const struct redacting *r)
 {
-    return json_pack("{s:I, s:I, s:I}", "records", (json_int_t)r->n_record, "pii", (json_int_t)r->n_pii, "secrets", (json_int_t)((int64_t)r->n - r->n_pii));
+    return json_pack("{s:I, s:o, s:o}", "records", (json_int_t)r->n_record, "pii", r->of_pii ? json_integer((json_int_t)r->n_pii) : json_null(), "secrets",
+                     r->of_secrets ? json_integer((json_int_t)((int64_t)r->n - r->n_pii)) : json_null());
 }

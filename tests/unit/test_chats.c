@@ -109,6 +109,8 @@ static json_t *audit(const char *sources, const char *dir)
     return report;
 }
 
+static const char *weights = "";
+
 static int build(const char *from, const char *to, const char *splits)
 {
     struct opened x;
@@ -118,7 +120,9 @@ static int build(const char *from, const char *to, const char *splits)
     OK(pool_new(&pool, 2, &err));
     OK(build_splits(&o, splits, &err));
     OK(opened_open(&x, in_dir(from), pool, &err));
+    OK(build_weights(&o, weights, &x.s, &err));
     const int rc = build_run(&x, &o, &m, &err);
+    mem_free(o.weight);
     json_decref(m);
     opened_close(&x);
     pool_free(pool);
@@ -166,6 +170,10 @@ static void a_split_has_chats_or_texts(void **state)
     assert_int_equal(build("mixed", "m1", "train=1"), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "the split 'train' would have both chats and texts"));
     assert_false(file_exists(in_dir("m1")));
+    weights = "c=0";                                 /* no line of them is written */
+    OK(build("mixed", "m2", "train=1"));
+    weights = "";
+    same_file("m2/train/00000.jsonl", "{\"text\":\"some words\"}\n");
     json_decref(audit("apart.yaml", "apart"));
     OK(build("apart", "m1", "train=1"));
     same_file("m1/words/00000.jsonl", "{\"text\":\"some words\"}\n");

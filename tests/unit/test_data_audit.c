@@ -499,6 +499,32 @@ static void a_build_leads_back_to_its_sources(void **state)
     json_decref(m), json_decref(again), json_decref(report);
 }
 
+/* An audit that did not look for personal data is no reason to call a build clean. */
+static void what_was_not_looked_for_is_not_called_redacted(void **state)
+{
+    (void)state;
+    json_t *report = whole("one", 2), *m;
+    struct policy p;
+    struct opened x;
+    struct pool *pool;
+    static const char wants[] = "pii: redact\n", keeps[] = "{pii: keep, secrets: {default: keep}}\n";
+    struct build_opts o = { .dir = in_dir("unlooked"), .seed = 1, .shard_bytes = 1 << 20, .policy = &p };
+    OK(pool_new(&pool, 2, &err));
+    OK(opened_open(&x, in_dir("one"), pool, &err));
+    OK(build_splits(&o, "train=1", &err));
+    OK(policy_parse(&p, wants, sizeof wants - 1, "p.yaml", &err));
+    assert_int_equal(build_run(&x, &o, &m, &err), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "the audit did not look for them"));
+    policy_release(&p);
+    OK(policy_parse(&p, keeps, sizeof keeps - 1, "p.yaml", &err));
+    OK(build_run(&x, &o, &m, &err));
+    assert_true(json_is_null(json_object_get(json_object_get(m, "redacted"), "pii")));
+    policy_release(&p);
+    json_decref(m), json_decref(report);
+    opened_close(&x);
+    pool_free(pool);
+}
+
 static void builds_that_cannot_be_are_refused(void **state)
 {
     (void)state;
@@ -680,11 +706,12 @@ int main(void)
         cmocka_unit_test(a_build_leads_back_to_its_sources),
         cmocka_unit_test(erased_records_are_gone_and_the_rest_is_there),
         cmocka_unit_test(a_mark_is_met_however_it_is_written),
+        cmocka_unit_test(what_a_gate_refuses_is_not_added_to_an_index),
         cmocka_unit_test(a_folder_holds_one_audit),
         cmocka_unit_test(a_fresh_audit_leaves_nothing_of_another),
         cmocka_unit_test(a_segment_that_was_changed_is_refused),
+        cmocka_unit_test(what_was_not_looked_for_is_not_called_redacted),
         cmocka_unit_test(builds_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
 }
-        cmocka_unit_test(what_a_gate_refuses_is_not_added_to_an_index),
