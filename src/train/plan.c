@@ -88,7 +88,7 @@ int run_record_model(struct run *r, struct err *err)
     const struct decoder_opts reference = run_reference_opts(r);
     const struct decoder_opts score = { .use = c->model.n_label ? DECODER_LOGITS : DECODER_SCORE, .compute = train.compute, .lora = train.lora, .in_file = train.in_file, .division = r->division };
     r->T = (int)(r->joined * r->micro * c->ctx);
-    if (!r->o->device && (run_classifies(r) ? r->classes.n_valid : r->data.valid.n) > 0)
+    if (!r->o->device)               /* also with nothing held out: overshoot.c scores what was trained on */
         TRY(decoder_record(&r->scorer, &c->model, &score, err));
     const struct decoder_opts attacker = run_attacker_opts(r);
     if (c->adversarial.eps > 0)
@@ -116,14 +116,6 @@ static size_t planned_bytes(const struct run *r)
     return r->model.g->plan.total + (r->scorer.g ? r->scorer.g->plan.total : 0) + mem_map_size(run_batch_bytes(r)) + mem_map_size(run_sums_bytes(r)) +
            slice_sums_bytes(r->model.g, r->n_slice / r->joined) + comm_bytes(r->comm) + parts_bytes(r) - ranks_spared_bytes(r) + run_privacy_bytes(r) + run_save_bytes(r) + (r->rows ? base_rows_bytes(r->rows) : 0) +
            (r->reference.g ? r->reference.g->plan.total : 0) + (r->attacker.g ? r->attacker.g->plan.total + mem_map_size(adversary_bytes(r)) : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
-}
-
-/* What is held out may be less than a micro-batch: the rest of the scorer's activations is never touched. */
-static uint64_t expected_bytes(const struct run *r, uint64_t process)
-{
-    const double all = score_tokens(r, r->T), held_out = run_classifies(r) ? all : (double)r->data.valid.n;
-    const double left = r->scorer.g ? fmax(0, 1 - held_out / all) * (double)r->scorer.g->plan.bytes[TENSOR_ACT] : 0;
-    return r->planned + process - (uint64_t)left;
 }
 
 /* Tokens of a batch that is run at once, on average: what packing leaves free is not computed. */
@@ -339,7 +331,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     config_params(&r->c.model, &result->n_param, &result->n_active);
     const uint64_t process = mem_private_now();             /* nothing of the plan is taken yet */
     result->planned_bytes = r->planned = planned_bytes(r);
-    result->expected_bytes = r->expected = expected_bytes(r, process);
+    result->expected_bytes = r->expected = r->planned + process;
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");

@@ -31,7 +31,7 @@ struct run {
     struct loader loader, held_out;          /* held_out: of a pass over data.valid, when there is some */
     struct weights_list *weights;
     struct base_rows *rows;                  /* of a base that stays in its file, or NULL */
-    struct decoder model, scorer;            /* the scorer shares the model's weights; with a device, or with nothing held out, there is none: run_scorer() */
+    struct decoder model, scorer;            /* the scorer shares the model's weights; with a device there is none: run_scorer() */
     struct decoder attacker;                 /* with adversarial training (adversary.h); g NULL: none.  It shares the model's weights */
     float *images;                           /* the same: those of a micro-batch as they are */
     struct decoder reference;                /* of preferences (prefer.h): the model that the run began from */

@@ -408,8 +408,8 @@ static void the_plan_is_the_memory_that_is_taken(void **state)
     assert_true(r.planned_bytes > 100000);
 }
 
-/* Held out: nothing, less than a window, more than one; of a batch of 8 windows a micro-batch is one. */
-static void scoring_is_planned_only_where_something_is_held_out(void **state)
+/* Held out: nothing, less than a window, more than one: what was trained on is scored, too. */
+static void what_is_held_out_changes_no_plan(void **state)
 {
     (void)state;
     static const double share[] = { 0, 0.001, 0.2 };
@@ -423,9 +423,10 @@ static void scoring_is_planned_only_where_something_is_held_out(void **state)
         OK(train_run(&o, &r[i], &err));
         OK(file_remove_tree(in_dir("held"), &err));
     }
-    assert_true(r[0].planned_bytes < r[1].planned_bytes && r[1].planned_bytes == r[2].planned_bytes);
-    assert_true(r[1].planned_bytes - r[0].planned_bytes < 128 * 256 * 4 * 60);              /* activations of one window, not of 8 */
-    assert_true(r[2].expected_bytes > r[2].planned_bytes && r[1].expected_bytes < r[2].expected_bytes);
+    for (int i = 0; i < 3; i++) {
+        assert_true(r[i].planned_bytes == r[0].planned_bytes);
+        assert_true(r[i].expected_bytes > r[i].planned_bytes);
+    }
 }
 
 static void expected_time_moves_with_the_cost_of_an_operation(void **state)
@@ -468,7 +469,7 @@ int main(void)
         cmocka_unit_test(what_the_model_writes_is_shown_and_changes_nothing),
         cmocka_unit_test(experts_that_get_nothing_are_told),
         cmocka_unit_test(the_plan_is_the_memory_that_is_taken),
-        cmocka_unit_test(scoring_is_planned_only_where_something_is_held_out),
+        cmocka_unit_test(what_is_held_out_changes_no_plan),
         cmocka_unit_test(expected_time_moves_with_the_cost_of_an_operation),
     };
     return cmocka_run_group_tests(tests, set_up, remove_dir);
