@@ -113,9 +113,10 @@ int64_t weight_whole(const struct weight_held *h, int64_t k);
 void weight_take(const struct weight_held *h, const void *whole, void *held, size_t size);
 void weight_put(const struct weight_held *h, const void *held, void *whole, size_t size);
 
-/* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
 /* Is it no weight but a mask or frequencies that models compute themselves, by its name?  Files of some makers have them. */
 bool weights_is_constant(const char *name);
+
+/* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
 struct weights_names { const struct weights_list *l; const void *file; const void *(*find)(const void *file, const char *name); const char *strip, *put; };
 /* Decides by the embedding which of the family's two forms of names the file has. */
 void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name));

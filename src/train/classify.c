@@ -43,9 +43,9 @@ int run_evaluate_classes(struct run *r, double *loss, struct err *err)
     *loss = r->accuracy = NAN;
     const int64_t n = r->classes.n_valid;
     struct scored sum;
+    TRY(ranks_score(r, score_classes, &sum, err));
     if (!n)
         return 0;
-    TRY(ranks_score(r, score_classes, &sum, err));
     *loss = sum.loss / (double)n, r->accuracy = sum.right / (double)n;
     log_info("step %lld: held-out accuracy %.2f %%, loss %.4f, over %lld %s", (long long)r->state.step, 100 * r->accuracy, *loss, (long long)n,
              config_vision(&r->c.model) ? "images" : "texts");

@@ -130,9 +130,7 @@ static int take_memory(struct run *r, struct err *err)
     if (r->rows) {
         TRY(base_rows_take(r->rows, err));
         if (r->c.tune.on)
-            base_rows_bind(r->rows, &r->model);
-        if (r->c.tune.on && r->scorer.g)
-            base_rows_bind(r->rows, &r->scorer);
+            base_rows_bind(r->rows, &r->model), base_rows_bind(r->rows, &r->scorer);
         if (r->c.tune.on && r->sampler.g)
             base_rows_bind(r->rows, &r->sampler);
         if (r->reference.g)
@@ -140,9 +138,7 @@ static int take_memory(struct run *r, struct err *err)
     }
     TRY(parts_take(r, err));
     if (r->division.by) {
-        r->model.g->peers = &r->peers;
-        if (r->scorer.g)
-            r->scorer.g->peers = &r->peers;
+        r->model.g->peers = r->scorer.g->peers = &r->peers;
         if (r->sampler.g)
             r->sampler.g->peers = &r->peers;
     }

@@ -63,7 +63,7 @@ int run_check_device(struct run *r, struct err *err)
     return check_model(r, err);
 }
 
-const struct decoder *run_scorer(const struct run *r) { return r->scorer.g ? &r->scorer : &r->model; }
+const struct decoder *run_scorer(const struct run *r) { return r->o->device ? &r->model : &r->scorer; }
 
 int run_prepare_model(struct run *r, struct err *err)
 {

@@ -14,7 +14,7 @@ static unsigned all_passes(const struct run *r) { return 1u << PASS_FORWARD | (t
 
 int run_sequences(const struct run *r, int T) { return config_vision(&r->c.model) ? T / (int)r->c.ctx : T; }
 
-/* What is held out is scored by micro-batches, not by as many as are trained on at once. */
+/* Scored is by micro-batches, not by as many as are trained on at once. */
 static int score_tokens(const struct run *r, int T)
 {
     const int64_t micro = r->micro * r->c.ctx;
@@ -331,7 +331,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     config_params(&r->c.model, &result->n_param, &result->n_active);
     const uint64_t process = mem_private_now();             /* nothing of the plan is taken yet */
     result->planned_bytes = r->planned = planned_bytes(r);
-    result->expected_bytes = r->expected = r->planned + process;
+    result->expected_bytes = r->planned + process;
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");

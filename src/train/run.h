@@ -68,7 +68,7 @@ struct run {
     int64_t n_repair;                        /* how often it went back because of the machine */
     double loss, aux, norm;                  /* of the last step */
     double valid_loss;                       /* of the last evaluation, NAN: none */
-    uint64_t planned, expected;              /* bytes: at most, without the process itself; that will be touched, with it */
+    uint64_t planned;                        /* bytes */
     struct series loss_history;              /* of this start, for the terminal */
     double predicted;                        /* seconds of a step (predict.h), NAN: not known */
     char data_sha256[SHA256_HEX];            /* of data/train.tok */
