@@ -84,12 +84,18 @@ enum engine_kv cmd_engine_kv(void)
 }
 
 const char *cmd_device = "cpu";
+int64_t cmd_device_layers, cmd_cpu_experts;
+
+int cmd_check_parts(struct err *err)
+{
+    return !cmd_device_layers && !cmd_cpu_experts ? 0 : ERR(err, USAGE, "--%s parts a model between a device and the CPU, expected --device with it", cmd_device_layers ? "device-layers" : "cpu-experts");
+}
 
 int cmd_open_device(struct graph_device **out, struct err *err)
 {
     *out = NULL;
     if (!strcmp(cmd_device, "cpu"))
-        return 0;
+        return cmd_check_parts(err);
     if (cmd_adapter)
         return ERR(err, UNSUPPORTED, "--device %s: adapters are done on the CPU alone; lathe merge puts one into a model", cmd_device);
     return exec_open(out, cmd_device, err);
@@ -98,6 +104,7 @@ int cmd_open_device(struct graph_device **out, struct err *err)
 struct engine_opts cmd_engine(struct engine_opts o)
 {
     o.as = cmd_weights_as(), o.kv = cmd_engine_kv();
+    o.device_layers = cmd_device_layers ? (int)cmd_device_layers : ENGINE_LAYERS_FIT, o.cpu_experts = (int)cmd_cpu_experts;
     o.adapter = &cmd_adapter, o.n_adapter = cmd_adapter != NULL, o.adapted = cmd_adapter != NULL;
     return o;
 }

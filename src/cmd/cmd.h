@@ -52,6 +52,11 @@ extern const char *cmd_adapter;
 /* --device: where a loaded model runs.  *out: NULL for the host. */
 extern const char *cmd_device;
 #define OPT_DEVICE { OPT_STR, "device", &cmd_device, "<device>", "where the model runs: cpu, hip:N (AMD), cuda:N (NVIDIA), or several, hip:0-7", 0, 0 }
+/* How a model is parted between that and the CPU; cmd_engine() has it. */
+extern int64_t cmd_device_layers, cmd_cpu_experts;
+#define OPT_DEVICE_LAYERS { OPT_INT, "device-layers", &cmd_device_layers, "<int>", "layers that run on the --device, the last ones, the others on the CPU; 0: as many as fit there", 0, 1e6 }, \
+    { OPT_INT, "cpu-experts", &cmd_cpu_experts, "<int>", "layers, the first ones, whose experts run on the CPU all the same", 0, 1e6 }
+int cmd_check_parts(struct err *err);      /* where there is no device: ERR_USAGE if they are given */
 int cmd_open_device(struct graph_device **out, struct err *err);
 /* Options of an engine with those that these say. */
 struct engine_opts cmd_engine(struct engine_opts o);

@@ -263,6 +263,11 @@ static int run_bench(const char *const *args, int n_args, struct err *err)
         find_limits(&on, o.device);
     const bool elsewhere = o.device != NULL;
     TRY(engine_new(&e, args[0], &o, pool, err));
+    const int n_layer = engine_config(e)->n_layer, there = engine_device_layers(e);
+    if (elsewhere && (there < n_layer || engine_cpu_experts(e))) {
+        on.limits = (struct limits){ 0 };
+        snprintf(on.source, sizeof on.source, "not known, as the CPU has a part of the model: %d of %d layers, the experts of %d", n_layer - there, n_layer, engine_cpu_experts(e));
+    }
     int rc = evidence_of(&evidence, args[0], err);
     rc = rc ? rc : bench_model(e, args[0], elsewhere ? &on : NULL, test, n_test, pool, evidence, err);
     json_decref(evidence);
@@ -282,6 +287,7 @@ static const struct opt opts[] = {
     OPT_PRECISION,
     OPT_KV,
     OPT_DEVICE,
+    OPT_DEVICE_LAYERS,
     OPT_ADAPTER,
     OPT_THREADS,
     OPT_JSON,
@@ -292,7 +298,8 @@ const struct command command_bench = {
     "bench", "[MODEL | serve URL]", "how fast a model runs here, what this machine can do, how a server bears its load",
     TEXT("For each prompt length and each number of sequences: tokens per second (mean and standard deviation), the most that the\n"
     "limits measured beside each repetition allow, which of them that is, and the median share.  On a --device\n"
-    "they are its own: what its self test measured (lathe plan --learn), else its data sheet's.  The limit is the larger of the\n"
+    "they are its own: what its self test measured (lathe plan --learn), else its data sheet's; of a model of which the CPU has\n"
+    "a part (--device-layers) there are none.  The limit is the larger of the\n"
     "operations of all products and of attention at the peak of their types, and the weights and cache read once a step at the\n"
     "bandwidth from memory.  --json prints llama-bench's fields, and batch, limit, limit_kind and share.\n"
     "--limits: operations per second in registers (fp32, bf16, int8 multiply-adds, counted as two) and bytes read per second, on\n"

@@ -439,6 +439,7 @@ static const struct opt opts[] = {
     OPT_KV,
     OPT_ADAPTER,
     OPT_DEVICE,
+    OPT_DEVICE_LAYERS,
     OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,

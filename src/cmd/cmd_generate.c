@@ -176,6 +176,7 @@ static const struct opt opts[] = {
     OPT_KV,
     OPT_ADAPTER,
     OPT_DEVICE,
+    OPT_DEVICE_LAYERS,
     OPT_SIGNATURE,
     OPT_THREADS,
     OPT_JSON,
@@ -185,7 +186,7 @@ static const struct opt opts[] = {
 const struct command command_generate = {
     "generate", "MODEL", "continue a text",
     TEXT("MODEL is a GGUF file, a folder with config.json, safetensors and tokenizer.json, or the name of a model that was pulled.  The text\n"
-    "goes to standard output as it is made.  --device runs it on a GPU (doc/gpu.md).\n"
+    "goes to standard output as it is made.  --device runs it on a GPU, as many of its layers as fit (doc/gpu.md).\n"
     "The choice of a token is a function of the seed and the position.  A prompt longer than the model's positions is an\n"
     "error; generation ends at the model's end-of-text token, after -n tokens, or when the positions are full, and says which.\n"
     "\n"

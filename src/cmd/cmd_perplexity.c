@@ -122,6 +122,7 @@ static const struct opt opts[] = {
     OPT_KV,
     OPT_ADAPTER,
     OPT_DEVICE,
+    OPT_DEVICE_LAYERS,
     OPT_THREADS,
     OPT_JSON,
     OPT_QUIET,

@@ -113,12 +113,15 @@ static int find_devices(struct model_place *place, int n, struct err *err)
         if (!found)
             return ERR(err, USAGE, "--device '%.200s': no model is called that", devices.item[i]);
     }
+    bool any = false;
     for (int k = 0; k < n; k++)
         if (place[k].device && !strcmp(place[k].device, "cpu"))
             place[k].device = NULL;
         else if (place[k].device && foretell)
             return ERR(err, USAGE, "--foretell measures this machine's CPU, and %s is no part of that", place[k].device);
-    return 0;
+        else
+            any |= place[k].device != NULL;
+    return any ? 0 : cmd_check_parts(err);
 }
 
 /* --registry, or the one that is followed; *made: to be freed. */
@@ -224,7 +227,7 @@ static int serve(const struct model_place *place, int n_args, const char *server
         .head_s = (double)head_s, .request_s = (double)request_s, .idle_s = (double)idle_s, .answer_s = (double)answer_s,
         .drain_delay_s = (double)drain_delay_s, .drain_s = (double)drain_s, .stop = &cmd_stop, .place = place, .n_model = n_args, .memory = (size_t)(memory_gb * 1e9), .swap = swap, .swap_wait_s = (double)swap_wait_s,
         .model = { .build = "lathe " LATHE_VERSION, .n_text = (int)n_text, .ctx = (int)ctx, .cache_bytes = (size_t)cache_mb << 20, .step_tokens = (int)step_tokens, .n_thread = cmd_n_thread(),
-                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n, .open_device = exec_open, .timed = said ? foretold_serve_step : NULL, .timed_ctx = said },
+                   .fit = fit, .lookup = (int)cmd_lookup, .n_queue = (int)n_queue, .as = cmd_weights_as(), .kv = cmd_engine_kv(), .matryoshka = matryoshka, .adapter = adapters.item, .n_adapter = adapters.n, .open_device = exec_open, .device_layers = cmd_device_layers ? (int)cmd_device_layers : ENGINE_LAYERS_FIT, .cpu_experts = (int)cmd_cpu_experts, .timed = said ? foretold_serve_step : NULL, .timed_ctx = said },
     };
     struct checkpoints *checkpoints = NULL;
     rc = rc ? rc : checkpoints_start(&checkpoints, registry, err);
@@ -268,6 +271,7 @@ static const struct opt opts[] = {
     { OPT_STR, "name", &name, "<text>", "of the model in requests, where there is one; the last part of its path unless given", 0, 0 },
     { OPT_LIST, "adapter", &adapters, "<name=folder>", "adapters that requests can ask for as a model of that name; may be given several times", 0, 0 },
     { OPT_LIST, "device", &devices, "<device>", "where models run: cpu, hip:N (AMD), cuda:N (NVIDIA); NAME=DEVICE: that one; may be given several times", 0, 0 },
+    OPT_DEVICE_LAYERS,
     { OPT_FLOAT, "memory", &memory_gb, "<GB>", "of this machine that all models may take, in 10^9 bytes; 0: what is free", 0, 1e9 },
     { OPT_FLAG, "swap", &swap, NULL, "where a version of NAME@ALIAS does not fit beside the old one: end its texts, close it, load the new one, also without --swap of lathe registry promote", 0, 0 },
     { OPT_INT, "swap-wait", &swap_wait_s, "<seconds>", "that requests wait meanwhile; then they get 503", 0, 1000000 },
@@ -356,7 +360,7 @@ const struct command command_serve = {
         "--adapter NAME=FOLDER loads low-rank adapters (peft's files) beside the model.  Requests ask for NAME as a model of its own; those\n"
         "of all adapters and of none share the steps, each with the bits that it would have alone.  What does not fit the model is refused.\n"
         "\n"
-        "--device hip:0 or cuda:0 runs a model on a GPU, NAME=DEVICE one of several; what does not fit there is refused.  A GPU that is lost ends the texts under\n"
+        "--device hip:0 or cuda:0 runs a model on a GPU, NAME=DEVICE one of several; of what does not fit there the first layers run here (doc/gpu.md).  A GPU that is lost ends the texts under\n"
         "way with an error, and the model goes on on the CPU where it has room, else the server ends (doc/gpu.md).\n"
         "\n"
         "A browser gets a page at /: a chat with the model, and what the server is doing (doc/page.md).\n"

@@ -80,6 +80,8 @@ static int check_nodes(const struct exec *x, const struct graph *g, struct err *
         return ERR(err, UNSUPPORTED, "%s trains one slice of a batch at a time, expected no %d", x->base.name, g->n_slice);
     for (int i = 0; i < g->n_node; i++) {
         const struct node *n = &g->node[i];
+        if (n->here)
+            continue;
         const struct exec_op *op = op_of(g, n->op);
         const bool back = n->pass == PASS_BACKWARD && !n->again;
         if (!op || (back ? !op->backward : !op->forward))
@@ -124,6 +126,8 @@ static unsigned passes_of(const struct graph *g, int id)
     return passes;
 }
 
+static bool rows_in_file(const struct graph *g, const struct node *n) { return n->op == OP_embed && !n->here && g->tensor[n->in[1]].kind == TENSOR_MAPPED; }
+
 /* Inputs and tables first, which every step sends as far as they are used; rows of embeddings after them. */
 static int place_step(struct exec *x, const struct graph *g, struct err *err)
 {
@@ -144,14 +148,14 @@ static int place_step(struct exec *x, const struct graph *g, struct err *err)
     for (int i = 0; i < g->n_node; i++) {
         if (g->node[i].op == OP_attention_paged)
             t->page_stride = (g->node[i].attr.ctx + KV_TOKENS - 1) / KV_TOKENS;
-        n_rows += g->node[i].op == OP_embed && g->tensor[g->node[i].in[1]].kind == TENSOR_MAPPED;
+        n_rows += rows_in_file(g, &g->node[i]);
     }
     t->page = take(&at, S * (size_t)t->page_stride * 4);
     x->rows = mem_alloc_array(n_rows + 1, sizeof *x->rows);
     if (!x->rows)
         return ERR(err, NOMEM, "no memory for %zu tables", n_rows);
     for (int i = 0; i < g->n_node; i++)
-        if (g->node[i].op == OP_embed && g->tensor[g->node[i].in[1]].kind == TENSOR_MAPPED)
+        if (rows_in_file(g, &g->node[i]))
             x->rows[x->n_rows++] = (struct exec_rows){ i, g->node[i].in[1], take(&at, g->tensor[g->node[i].out[0]].bytes) };
     t->sampling = take(&at, S * sizeof(struct gpu_sampling)), t->draw_position = take(&at, S * 8), t->drawn = take(&at, S * 4);
     t->allowed = take(&at, ((size_t)x->n_vocab + 31) / 32 * 4);
@@ -186,7 +190,7 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
         return ERR(err, NOMEM, "no memory for the places of %d tensors", g->n_tensor);
     size_t at = 0, weights, work = 0, a8 = 0;
     for (int i = 0; i < g->n_tensor; i++)
-        if (g->tensor[i].panels.n_segment)
+        if (g->tensor[i].panels.n_segment && !g->tensor[i].here)
             place_weight(&x->weight[i], &g->tensor[i], &at);
     x->most_call = g->backward && x->by != EXEC_SIMPLE && gpu_product_can(x->gpu) ? 6 * g->n_node : 0;
     if (x->most_call && !(x->call = mem_alloc_array((size_t)x->most_call, sizeof *x->call)))
@@ -207,10 +211,12 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
             x->kind_at[k] = take(&at, g->plan.bytes[k]);
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        if (t->kind != TENSOR_PACKED && t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0))
+        if (t->kind != TENSOR_PACKED && t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0) && (t->kind != TENSOR_CACHE || !t->here))
             x->place[i] = x->kind_at[t->kind] + t->offset;
     }
     for (int i = 0; i < g->n_node; i++) {
+        if (g->node[i].here)
+            continue;
         const struct exec_op *op = op_of(g, g->node[i].op);
         const size_t n = op->work ? op->work(x, g, &g->node[i], g->plan.T, g->plan.S) : 0, n8 = g->backward ? 0 : exec_a8_bytes(g, &g->node[i], g->plan.T, g->plan.S);
         work = n > work ? n : work;
@@ -259,12 +265,12 @@ static int bind(struct graph_device *d, const struct graph *g, struct err *err)
     return gpu_fill(x->gpu, x->stream, x->arena, 0, x->bytes, err);
 }
 
-static int send_tensor(struct graph_device *d, const struct graph *g, int t, struct err *err)
+static int send_tensor(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err)
 {
     struct exec *x = exec_of(d);
-    assert(g->tensor[t].data && x->place[t] != EXEC_NOWHERE);
+    assert(g->tensor[t].data && x->place[t] != EXEC_NOWHERE && n <= g->tensor[t].bytes);
     TRY(gpu_use(x->gpu, err));
-    return gpu_put(x->gpu, x->stream, x->arena + x->place[t], g->tensor[t].data, g->tensor[t].bytes, err);
+    return gpu_put(x->gpu, x->stream, x->arena + x->place[t], g->tensor[t].data, n, err);
 }
 
 /* Floats of weights, moments and tables. */
@@ -274,7 +280,7 @@ static int fill(struct graph_device *d, const struct graph *g, struct err *err)
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
         if (t->data && !t->n_part && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST || t->kind == TENSOR_MOMENT))
-            TRY(send_tensor(d, g, i, err));
+            TRY(send_tensor(d, g, i, t->bytes, err));
     }
     return gpu_wait(x->gpu, x->stream, err);
 }
@@ -357,9 +363,9 @@ int exec_nodes(struct exec_run *r, enum pass pass, int from, int end, struct err
     }
     return 0;
 }
-static int launch_all(struct exec_run *r, enum pass pass, struct err *err)
+static int launch_all(struct exec_run *r, enum pass pass, int from, int end, struct err *err)
 {
-    return r->x->team ? exec_team_nodes(r, pass, err) : exec_nodes(r, pass, 0, r->g->n_node, err);
+    return r->x->team ? exec_team_nodes(r, pass, from, end, err) : exec_nodes(r, pass, from, end, err);
 }
 
 /* A power of two, so that few graphs serve all lengths. */
@@ -374,7 +380,7 @@ static int ranges_of(const struct step *s, int n_range_most)
 
 /* ---- passes that come again, as one launch ---- */
 
-static bool same(const struct exec_shape *a, const struct exec_shape *b) { return a->pass == b->pass && a->T == b->T && a->S == b->S && a->n_range == b->n_range; }
+static bool same(const struct exec_shape *a, const struct exec_shape *b) { return a->pass == b->pass && a->T == b->T && a->S == b->S && a->n_range == b->n_range && a->from == b->from; }
 static struct exec_graph *recorded(struct exec *x, const struct exec_shape *shape)
 {
     for (int i = 0; i < x->n_graph; i++)
@@ -383,7 +389,7 @@ static struct exec_graph *recorded(struct exec *x, const struct exec_shape *shap
     return NULL;
 }
 
-static int record(struct exec_run *r, const struct exec_shape *shape, struct exec_graph **out, struct err *err)
+static int record(struct exec_run *r, const struct exec_shape *shape, int end, struct exec_graph **out, struct err *err)
 {
     struct exec *x = r->x;
     struct exec_graph *to = &x->graph[x->n_graph < EXEC_GRAPHS ? x->n_graph : 0];
@@ -399,7 +405,7 @@ static int record(struct exec_run *r, const struct exec_shape *shape, struct exe
     int rc = gpu_graph_begin(x->gpu, x->stream, err);
     if (!rc) {
         struct err later;
-        rc = launch_all(r, shape->pass, err);
+        rc = launch_all(r, shape->pass, shape->from, end, err);
         const int ended = gpu_graph_end(x->gpu, x->stream, &to->graph, rc ? &later : err);
         rc = rc ? rc : ended;
     }
@@ -412,10 +418,10 @@ static int record(struct exec_run *r, const struct exec_shape *shape, struct exe
     return rc;
 }
 /* Several devices in one graph may be more than a driver does, and a graph takes memory that no plan counts: then it goes on without.  What is truly lost fails at the next launch. */
-static int record_if_it_can(struct exec_run *r, const struct exec_shape *shape, struct exec_graph **out, struct err *err)
+static int record_if_it_can(struct exec_run *r, const struct exec_shape *shape, int end, struct exec_graph **out, struct err *err)
 {
     struct exec *x = r->x;
-    const int rc = record(r, shape, out, err);
+    const int rc = record(r, shape, end, out, err);
     if (!rc)
         return 0;
     log_warn("%s: a pass cannot be recorded, kernels are launched one by one: %s", x->base.name, err->msg);
@@ -434,19 +440,29 @@ static int launch_graph(struct exec *x, const struct exec_graph *graph, struct e
     return x->team ? exec_team_launch(x, &graph->graph, err) : gpu_graph_launch(x->gpu, x->stream, &graph->graph, err);
 }
 
-static int run(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
+/* Are these the pass's first here?  What goes up for it goes before them. */
+static bool is_first(const struct graph *g, enum pass pass, int from)
+{
+    for (int i = 0; i < from; i++)
+        if (g->node[i].pass == pass && !g->node[i].here)
+            return false;
+    return true;
+}
+
+static int run(struct graph_device *d, const struct graph *g, enum pass pass, int from, int end, const struct step *step, struct err *err)
 {
     struct exec *x = exec_of(d);
-    TRY(x->team ? exec_team_send(x, g, pass, step, err) : exec_send(x, g, pass, step, err));
+    if (is_first(g, pass, from))
+        TRY(x->team ? exec_team_send(x, g, pass, step, err) : exec_send(x, g, pass, step, err));
     struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = ranges_of(step, (int)div_up((int64_t)x->tables.page_stride * KV_TOKENS, GPU_RANGE)) };
-    const struct exec_shape shape = { pass, step->T, step->S, r.n_range };
+    const struct exec_shape shape = { pass, step->T, step->S, r.n_range, from };
     struct exec_graph *graph = recorded(x, &shape);
     const bool again = x->ran[pass] && same(&x->last[pass], &shape);
     x->last[pass] = shape, x->ran[pass] = true;
     if (!graph && again && !g->backward && !x->one_by_one && (step->T == step->S || step->S == 1 || !step->T))
-        TRY(record_if_it_can(&r, &shape, &graph, err));
+        TRY(record_if_it_can(&r, &shape, end, &graph, err));
     if (!graph)
-        return launch_all(&r, pass, err);
+        return launch_all(&r, pass, from, end, err);
     graph->used = ++x->n_run;
     return launch_graph(x, graph, err);
 }
@@ -545,7 +561,7 @@ static int copy_page(struct graph_device *d, const struct graph *g, int from, in
     TRY(gpu_use(x->gpu, err));
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        const size_t page = t->kind == TENSOR_CACHE ? t->bytes / (size_t)t->shape[1].n : 0;
+        const size_t page = t->kind == TENSOR_CACHE && !t->here ? t->bytes / (size_t)t->shape[1].n : 0;
         if (page)
             TRY(gpu_copy(x->gpu, x->stream, x->arena + x->place[i] + (size_t)to * page, x->arena + x->place[i] + (size_t)from * page, page, err));
     }

@@ -11,6 +11,8 @@
  * graph with weights of their own, and after the output of attention and of the MLP each sums what all have, in the order of the devices: by kernels that read the
  * others' memory where it is reached, else from copies that the driver makes.  Bits are the same each time and for each step, but are not those of one device.
  *
+ * Nodes that are the host's all the same (graph.here) have nothing here but what is read or made on this side: a model that does not fit has its first layers there (infer/loaded.c).
+ *
  * Bits: a token's numbers depend on nothing but its sequence up to it, as on the host: products are by kernels that give
  * a row the same bits whatever the number of rows, and attention takes prompts and single tokens by the same kernels. */
 #ifndef EXEC_EXEC_H

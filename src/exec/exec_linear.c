@@ -81,7 +81,7 @@ struct exec_a8 exec_a8_wanted(struct exec_run *r, int id)
 {
     const int64_t K = tensor_cols(&r->g->tensor[id]);
     for (int i = 0; i < r->g->n_node && K % 32 == 0; i++)
-        if (r->g->node[i].in[0] == id && reads_a8(r->g, &r->g->node[i])) {
+        if (r->g->node[i].in[0] == id && !r->g->node[i].here && reads_a8(r->g, &r->g->node[i])) {
             r->x->a8_of = id;
             return place(r, exec_count_rows(r, id), K);
         }

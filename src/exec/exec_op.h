@@ -28,7 +28,7 @@ struct exec_rows { int node, w; size_t at; };              /* rows of an embeddi
 
 #define EXEC_GRAPHS 32
 /* A pass of these sizes, recorded when it comes the second time in a row: its launches then are one. */
-struct exec_shape { enum pass pass; int T, S, n_range; };
+struct exec_shape { enum pass pass; int T, S, n_range, from; };   /* from: the first node; of a pass in several parts none is recorded */
 struct exec_graph { struct exec_shape shape; struct gpu_graph graph; uint64_t used; };
 
 /* A call of training that was made before: its tensor maps lie in the arena.  key: all that it is made of. */
@@ -102,7 +102,7 @@ int exec_send(struct exec *x, const struct graph *g, enum pass pass, const struc
 int exec_nodes(struct exec_run *r, enum pass pass, int from, int end, struct err *err);
 size_t exec_team_place(struct exec *x, const struct graph *g, size_t at);
 int exec_team_send(struct exec *x, const struct graph *g, enum pass pass, const struct step *step, struct err *err);
-int exec_team_nodes(struct exec_run *r, enum pass pass, struct err *err);
+int exec_team_nodes(struct exec_run *r, enum pass pass, int from, int end, struct err *err);
 int exec_team_launch(struct exec *x, const struct gpu_graph *graph, struct err *err);
 extern size_t exec_team_whole;                                   /* bytes of a sum up to which each member takes all of it; tests make it less */
 

@@ -166,7 +166,7 @@ int exec_team_send(struct exec *x, const struct graph *g, enum pass pass, const 
     return 0;
 }
 
-int exec_team_nodes(struct exec_run *lead, enum pass pass, struct err *err)
+int exec_team_nodes(struct exec_run *lead, enum pass pass, int first, int last, struct err *err)
 {
     struct exec_team *t = lead->x->team;
     const struct graph *g = lead->g;
@@ -176,14 +176,14 @@ int exec_team_nodes(struct exec_run *lead, enum pass pass, struct err *err)
         r[i].x = t->member[i], r[i].work = r[i].x->arena + r[i].x->work_at;
     }
     TRY(spread(t, err));
-    for (int from = 0, end; from < g->n_node; from = end + 1) {
-        for (end = from; end < g->n_node && !(meets(&g->node[end]) && g->node[end].pass == pass); end++)
+    for (int from = first, end; from < last; from = end + 1) {
+        for (end = from; end < last && !(meets(&g->node[end]) && g->node[end].pass == pass); end++)
             ;
         for (int i = 0; i < t->n; i++) {
             TRY(gpu_use(r[i].x->gpu, err));
             TRY(exec_nodes(&r[i], pass, from, end, err));
         }
-        if (end < g->n_node)
+        if (end < last)
             TRY((g->node[end].op == OP_join_peers ? join : gather)(t, r, &g->node[end], err));
     }
     return collect(t, err);
@@ -295,10 +295,10 @@ static int copy_page(struct graph_device *d, const struct graph *g, int from, in
     return 0;
 }
 /* The leader's. */
-static int run(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err)
+static int run(struct graph_device *d, const struct graph *g, enum pass pass, int from, int end, const struct step *step, struct err *err)
 {
     struct graph_device *lead = &team_of(d)->member[0]->base;
-    return lead->run(lead, g, pass, step, err);
+    return lead->run(lead, g, pass, from, end, step, err);
 }
 static int fetch(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err)
 {

@@ -61,13 +61,17 @@ static struct decoder_opts decoder_of(const struct engine *e)
     return (struct decoder_opts){ .use = DECODER_GENERATE, .types = e->l.types, .cache = cache[e->kv], .n_slot = e->n_slot, .n_page = e->n_page, .ctx = e->l.ctx };
 }
 static int rows_of(const struct engine *e) { return e->n_slot > e->n_logits ? e->n_slot : e->n_logits; }
-static void planned(struct engine *e) { atomic_store(&e->weight_bytes, e->l.device ? e->l.device->weight_bytes : e->l.d.g->plan.bytes[TENSOR_PACKED]); }
+static void planned(struct engine *e)
+{
+    const struct graph_plan *p = &e->l.d.g->plan;
+    atomic_store(&e->weight_bytes, e->l.device ? e->l.device->weight_bytes + p->here[TENSOR_PACKED] : p->bytes[TENSOR_PACKED]);
+}
 
 /* Opens the files and decides where every byte lies. */
 static int open_and_plan(struct engine *e, const char *path, const struct engine_opts *o, int n_thread, struct err *err)
 {
     const struct loaded_opts lo = { .ctx = o->ctx, .ctx_clip = o->ctx_clip, .no_tok = o->no_tok, .rope_scaling = o->rope_scaling, .warnings = o->warnings, .as = o->as,
-                                    .adapter = o->adapter, .n_adapter = o->n_adapter };
+                                    .adapter = o->adapter, .n_adapter = o->n_adapter, .device_layers = o->device_layers, .cpu_experts = o->cpu_experts };
     TRY(loaded_open(&e->l, path, &lo, err));
     if (e->l.model.config.encoder)
         return ERR(err, UNSUPPORTED, "%s is an encoder, which does not continue texts; expected a decoder", path);
@@ -91,8 +95,9 @@ int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct e
         return ERR(err, NOMEM, "no memory for %s", path);
     e->l.device = o->device;
     const int rc = open_and_plan(e, path, &without, n_thread, err);
+    const struct graph_plan *p = rc ? NULL : &e->l.d.g->plan;
     if (!rc)
-        *out = (struct engine_sizes){ e->l.d.g->plan.total, engine_weight_bytes(e), e->l.d.g->plan.bytes[TENSOR_CACHE], o->device ? o->device->bytes : 0 };
+        *out = (struct engine_sizes){ p->total, engine_weight_bytes(e), p->bytes[TENSOR_CACHE] + p->here[TENSOR_CACHE], o->device ? o->device->bytes : 0, e->l.model.config.n_layer, engine_device_layers(e) };
     e->l.device = NULL;
     engine_free(e);
     return rc;
@@ -118,6 +123,8 @@ int engine_new(struct engine **out, const char *path, const struct engine_opts *
     }
     e->l.tok = o->tok, e->l.device = o->device;
     int rc = open_and_plan(e, path, o, pool_n_thread(pool), err);
+    if (!rc)
+        loaded_tell(&e->l, path);
     if (!rc)
         rc = loaded_fill(&e->l, path, pool, err);
     if (!rc && e->l.device && e->l.device->draw) {
@@ -184,6 +191,8 @@ void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g,
         e->l.d.g->watch = fn, e->l.d.g->watch_ctx = ctx;
 }
 const struct graph_device *engine_device(const struct engine *e) { return e->l.device; }
+int engine_device_layers(const struct engine *e) { return e->l.device ? e->l.model.config.n_layer - e->l.here : 0; }
+int engine_cpu_experts(const struct engine *e) { return e->l.device ? e->l.here_experts : 0; }
 bool engine_lost(const struct engine *e) { return e->stranded || (e->l.device && e->l.d.g->rc); }
 
 int engine_leave_device(struct engine *e, struct err *err)
@@ -231,13 +240,11 @@ void engine_copy_page(struct engine *e, int from, int to)
     struct graph *g = e->l.d.g;
     if (e->stranded)
         return;
-    if (g->device) {
+    if (g->device)
         g->rc = g->rc ? g->rc : g->device->copy_page(g->device, g, from, to, &g->failed);
-        return;
-    }
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        const size_t page = t->kind == TENSOR_CACHE ? (size_t)t->shape[2].n * dtype_size(t->dtype) : 0;
+        const size_t page = t->kind == TENSOR_CACHE && t->data ? (size_t)t->shape[2].n * dtype_size(t->dtype) : 0;
         for (int64_t h = 0; page && h < t->shape[0].n; h++) {
             char *head = (char *)t->data + (size_t)(h * t->shape[1].n) * page;
             memcpy(head + (size_t)to * page, head + (size_t)from * page, page);

@@ -16,6 +16,8 @@
 /* AUTO: bf16, or floats where all matrices are.  INT8: with a scale for each token's key and value in each head: half the memory of bf16. */
 enum engine_kv { ENGINE_KV_AUTO, ENGINE_KV_F32, ENGINE_KV_BF16, ENGINE_KV_INT8 };
 
+#define ENGINE_LAYERS_FIT (-1)
+
 struct engine;
 struct engine_opts {
     int n_slot, ctx;             /* sequences at once; positions of each (0: the model's) */
@@ -33,6 +35,8 @@ struct engine_opts {
     int n_adapter;
     bool adapted;                /* every part has the first of them */
     struct graph_device *device; /* where the model runs (nn/device.h); it is engine_new()'s from then on, whatever happens.  NULL: here */
+    int device_layers;           /* so many layers run there, the last ones, and the head; the others here.  0: all; ENGINE_LAYERS_FIT: as many as fit into its free memory */
+    int cpu_experts;             /* of so many layers, the first ones, what comes after attention runs here, where it has experts */
 };
 
 /* path: a GGUF file, or a model folder (config.json, model.safetensors, tokenizer.json) */
@@ -51,13 +55,17 @@ int engine_encode(const struct engine *e, const char *text, size_t n, unsigned f
 /* fn is called after each operation of each step (graph.h); NULL: nobody. */
 void engine_watch(struct engine *e, void (*fn)(void *ctx, const struct graph *g, const struct node *n, const struct step *step), void *ctx);
 /* What engine_new would take with these options and n_thread threads, by the same plan; no weight is read.  total: private memory of the host.  device: of
- * o->device, which remains the caller's; 0: there is none.  Weights in panels, and keys and values, are of the device where there is one; the rest is for steps. */
-struct engine_sizes { size_t total, weights, cache, device; };
+ * o->device, which remains the caller's; 0: there is none.  Weights in panels, and keys and values, are of the device where there is one, but for layers that run here; the rest is for
+ * steps.  Layers that the model has, and that run on the device. */
+struct engine_sizes { size_t total, weights, cache, device; int n_layer, device_layers; };
 int engine_plan_bytes(size_t *bytes, const char *path, const struct engine_opts *o, int n_thread, struct err *err);      /* total alone */
 int engine_plan_sizes(struct engine_sizes *out, const char *path, const struct engine_opts *o, int n_thread, struct err *err);
 size_t engine_bytes(const struct engine *e);         /* private memory that it took, as planned */
 /* Where it runs; NULL: here. */
 const struct graph_device *engine_device(const struct engine *e);
+/* Layers that run there, and those of them whose experts are here; 0 where there is no device. */
+int engine_device_layers(const struct engine *e);
+int engine_cpu_experts(const struct engine *e);
 /* Has the device failed?  Whatever is asked of the engine then fails, until it has left it. */
 bool engine_lost(const struct engine *e);
 /* The same model with the same sizes on the host.  All sequences are forgotten.  Between two steps; engine_weight_bytes() and what follows from the files may be

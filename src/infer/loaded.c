@@ -1,7 +1,9 @@
 #include "infer/loaded.h"
+#include <stdio.h>
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "infer/engine.h"
 #include "model/merge.h"
 #include "nn/device.h"
 
@@ -62,6 +64,7 @@ int loaded_open(struct loaded *l, const char *path, const struct loaded_opts *o,
         return ERR(err, FORMAT, "%s: vocab_size is %d, expected at least the tokenizer's %d", path, c->vocab_size, tok_vocab_size(l->tok));
     const int most = config_ctx_max(c);
     l->ctx = o->ctx ? o->ctx : c->ctx;
+    l->device_layers = o->device_layers, l->cpu_experts = o->cpu_experts;
     if (o->ctx_clip && l->ctx > most)
         l->ctx = most;
     if (l->ctx > most)
@@ -81,15 +84,90 @@ static struct division between(const struct loaded *l, int n)
     return d;
 }
 
+/* ---- a model that is parted between a device and here: by layers, the last ones there, where the head is ---- */
+
+struct planning { struct loaded *l; struct decoder_opts *o; int T, S, n_thread; };
+
+static int plan_with(const struct planning *p, int here, struct err *err)
+{
+    struct loaded *l = p->l;
+    decoder_release(&l->d);
+    l->here = p->o->here = here, l->here_experts = p->o->here_experts;
+    TRY(decoder_record(&l->d, &l->model.config, p->o, err));
+    l->d.g->device = l->device;
+    return decoder_plan(&l->d, p->T, p->S, p->n_thread, NULL, err);
+}
+
+static int too_large(const struct planning *p, size_t whole, struct err *err)
+{
+    const struct graph_device *d = p->l->device;
+    char room[32], all[32], least[32], weights[32];
+    return ERR(err, NOMEM, "%s (%s) has %s of memory free, expected %s, or %s for the last of %d layers and the head alone, %s of them weights", d->name, d->model, fmt_bytes(room, (double)p->l->room),
+               fmt_bytes(all, (double)whole), fmt_bytes(least, (double)d->bytes), p->l->model.config.n_layer, fmt_bytes(weights, (double)d->weight_bytes));
+}
+
+/* As few layers here as need be: what each count takes there, its plan says. */
+static int fit_layers(const struct planning *p, struct err *err)
+{
+    struct loaded *l = p->l;
+    const size_t whole = l->device->bytes;
+    int too_few = 0, enough = l->model.config.n_layer - 1;
+    if (whole <= l->room || !enough)                      /* what cannot be parted is refused by the device */
+        return 0;
+    TRY(plan_with(p, enough, err));
+    if (l->device->bytes > l->room)
+        return too_large(p, whole, err);
+    while (enough - too_few > 1) {
+        const int here = (enough + too_few) / 2;
+        TRY(plan_with(p, here, err));
+        *(l->device->bytes <= l->room ? &enough : &too_few) = here;
+    }
+    return l->here == enough ? 0 : plan_with(p, enough, err);
+}
+
+static int choose_parts(const struct planning *p, struct err *err)
+{
+    struct loaded *l = p->l;
+    const struct config *c = &l->model.config;
+    const bool parted = l->device && (l->device_layers > 0 || l->cpu_experts);
+    if (parted && l->device->n_part > 1)
+        return ERR(err, UNSUPPORTED, "%s: several devices share the whole model, none of it runs on the CPU; expected one device", l->device->name);
+    if (parted && (l->device_layers > c->n_layer || l->cpu_experts > c->n_layer))
+        return ERR(err, RANGE, "%d layers asked for, but the model has %d", l->device_layers > c->n_layer ? l->device_layers : l->cpu_experts, c->n_layer);
+    if (parted && l->cpu_experts && !c->n_expert)
+        return ERR(err, USAGE, "the experts of %d layers are to run on the CPU, but the model has no experts", l->cpu_experts);
+    p->o->here_experts = l->device ? l->cpu_experts : 0;
+    TRY(plan_with(p, l->device && l->device_layers > 0 ? c->n_layer - l->device_layers : 0, err));
+    if (!l->device || l->device->n_part > 1)
+        return 0;
+    TRY(l->device->room(l->device, &l->room, err));
+    return l->device_layers == ENGINE_LAYERS_FIT ? fit_layers(p, err) : 0;
+}
+
 int loaded_plan(struct loaded *l, const struct decoder_opts *d, int T, int S, int n_thread, struct err *err)
 {
     struct decoder_opts o = *d;
     o.adapter = (const struct adapter *const *)l->adapter, o.n_adapter = l->n_adapter, o.floats = l->device != NULL;
     if (l->device && l->device->n_part > 1)
         o.division = between(l, l->device->n_part);
-    TRY(decoder_record(&l->d, &l->model.config, &o, err));
-    l->d.g->device = l->device;
-    return decoder_plan(&l->d, T, S, n_thread, NULL, err);
+    return choose_parts(&(struct planning){ l, &o, T, S, n_thread }, err);
+}
+
+void loaded_tell(const struct loaded *l, const char *path)
+{
+    const struct graph_plan *p = &l->d.g->plan;
+    const int n = l->model.config.n_layer;
+    char there[32], room[32], weights[32], cache[32], text[400];
+    if (!l->device || (!l->here && !l->here_experts))
+        return;
+    int at = snprintf(text, sizeof text, "%d of %d layers on %s (%s of %s), %d on the CPU", n - l->here, n, l->device->name, fmt_bytes(there, (double)l->device->bytes), fmt_bytes(room, (double)l->room), l->here);
+    if (l->here_experts)
+        at += snprintf(text + at, sizeof text - (size_t)at, ", where the experts of the first %d are", l->here_experts);
+    snprintf(text + at, sizeof text - (size_t)at, " (%s of weights, %s of keys and values)", fmt_bytes(weights, (double)p->here[TENSOR_PACKED]), fmt_bytes(cache, (double)p->here[TENSOR_CACHE]));
+    if (l->device_layers == ENGINE_LAYERS_FIT && l->here)
+        log_warn("%s does not fit on %s whole: %s", path, l->device->name, text);
+    else
+        log_info("%s: %s", path, text);
 }
 
 int loaded_fill(struct loaded *l, const char *path, struct pool *pool, struct err *err)

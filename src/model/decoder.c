@@ -10,7 +10,7 @@ int64_t decoder_pages(const struct decoder_opts *o) { return o->n_page ? o->n_pa
 
 /* ---- recording ---- */
 
-struct recorder { struct decoder *d; struct graph *g; const struct config *c; const struct decoder_opts *o; struct err *err; enum dtype act; };
+struct recorder { struct decoder *d; struct graph *g; const struct config *c; const struct decoder_opts *o; struct err *err; enum dtype act_types, act; bool floats; };
 
 /* The weight "layer.name", or "name" for layer -1; -1 where the model has none. */
 static int weight(const struct recorder *r, int layer, const char *name)
@@ -90,7 +90,7 @@ static int linear(const struct recorder *r, int x, int layer, const char *name, 
 }
 
 /* What to write for one product alone, the one with weight w. */
-static enum dtype form_for(const struct recorder *r, int w) { return r->o->floats ? DT_F32 : w >= 0 && r->g->tensor[w].panels.n_segment ? graph_form(r->g, w) : r->act; }
+static enum dtype form_for(const struct recorder *r, int w) { return r->floats ? DT_F32 : w >= 0 && r->g->tensor[w].panels.n_segment ? graph_form(r->g, w) : r->act; }
 
 static enum dtype form(const struct recorder *r, int layer, const char *name)
 {
@@ -318,12 +318,22 @@ static int branch_input(const struct recorder *r, int stream, int layer, const c
     return divided(r) ? graph_sum_peers_grad(r->g, x, r->err) : x;
 }
 
-static int layer_of(const struct recorder *r, int x, int layer)
+/* What is recorded from now on is the host's, or where the graph runs; activations are as products want them there. */
+static void go(struct recorder *r, bool here)
 {
+    r->g->here = here && r->o->floats;
+    r->floats = r->o->floats && !here;
+    r->act = r->floats ? DT_F32 : r->act_types;
+}
+
+static int layer_of(struct recorder *r, int x, int layer)
+{
+    const bool dense = config_dense(r->c, layer);
+    go(r, layer < r->o->here);
     const int h = attention(r, branch_input(r, x, layer, "norm1", config_norm1(r->c, layer), r->c->kv_rank ? NULL : "qkv"), layer, x);
     if (h < 0)
         return h;
-    const bool dense = config_dense(r->c, layer);
+    go(r, layer < r->o->here || (!dense && layer < r->o->here_experts));
     const int in = branch_input(r, r->c->parallel ? x : h, layer, "norm2", r->c->place == PLACE_BEFORE || r->c->place == PLACE_BOTH,
                                 !dense ? NULL : config_gated(r->c) ? "gate_up" : "up");
     return dense ? mlp(r, in, layer, h) : experts(r, in, layer, h);
@@ -451,8 +461,8 @@ static int record_beside(const struct recorder *r, const struct weights_list *l)
 /* What norms, activations and attention write: the type that most products read. */
 static enum dtype act_type(const struct decoder_opts *o, const struct weights_list *l)
 {
-    if (!o->types || o->floats)
-        return o->floats ? DT_F32 : o->compute;
+    if (!o->types)
+        return o->compute;
     for (int i = 0; i < l->n_weight; i++)
         for (int j = 0; j < o->types[i].n_segment; j++)
             if (o->types[i].type[j] != TYPE_BF16 && !strstr(l->weight[i].name, "router"))
@@ -639,6 +649,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         TRY(d->rope[0] = graph_tensor(g, TENSOR_CONST, DT_F32, table, r->err, "rope"));
     if (c->pos == POS_ROPE && c->window && c->rope_local_theta > 0)
         TRY(d->rope[1] = graph_tensor(g, TENSOR_CONST, DT_F32, table, r->err, "rope_local"));
+    go(r, r->o->here > 0);
     int x = embedding(r);
     if (drops(r))
         x = graph_dropout(g, x, -1, c->dropout, 0, "embed.drop", r->err);
@@ -647,6 +658,7 @@ static int record(struct recorder *r, const struct weights_list *l)
         x = layer_of(r, x, layer);
     }
     TRY(x);
+    go(r, false);
     g->tensor[x].keep = true;
     if (r->o->use == DECODER_GENERATE)
         return heads_of_rows(r, x);
@@ -711,7 +723,7 @@ int decoder_record(struct decoder *d, const struct config *c, const struct decod
         d->g->n_slice = o->slices, d->g->whole_step = o->whole_step;
     d->stats = mem_alloc_array((size_t)c->n_layer, sizeof *d->stats);
     d->correction = mem_alloc_array((size_t)c->n_layer, sizeof *d->correction);
-    struct recorder r = { d, d->g, &d->config, o, err, act_type(o, l) };
+    struct recorder r = { d, d->g, &d->config, o, err, act_type(o, l), act_type(o, l), o->floats };
     rc = d->g && d->stats && d->correction ? record(&r, l) : ERR(err, NOMEM, "no memory to record the model");
     weights_list_free(l);
     if (rc < 0)

@@ -46,6 +46,8 @@ struct decoder_opts {
     bool features;                   /* of models with a head for classes: what it reads is an output (decoder.features) */
     const struct weight_type *types; /* generate, logits: for each weight of the list; NULL: floats, packed for `compute` */
     bool floats;                     /* activations are F32 whatever the weights: for a device, whose products make of them what they read */
+    int here, here_experts;          /* with floats: so many layers, the first ones, run on the host all the same (graph.here) and are recorded for it; and
+                                        what comes after attention of so many, where it has experts */
     enum dtype cache;                /* generate with types: of the pages of keys and values, F32, BF16 or I8 */
     int n_slot;                      /* generate: sequences that the cache holds */
     int n_page;                      /* the same in pages, which sequences may share (infer/pages.h); 0: those of n_slot sequences */

@@ -242,7 +242,7 @@ static const void *columns(enum cpu_type t, int64_t n, int64_t K, const struct w
 /* Packs n rows that lie at src to rows at .. of the segment; for a device, to slot. */
 static void pack_rows(const struct fill *f, const struct tensor *to, int i_segment, int64_t expert, int64_t at, int64_t n, enum cpu_type type, const void *src, char *slot)
 {
-    if (f->d->g->device) {
+    if (f->d->g->device && !to->here) {
         f->d->g->device->pack(type, to->shape[to->rank - 1].n, n, src, slot);
         return;
     }
@@ -309,7 +309,7 @@ static int staging_new(struct fill *f, const struct piece *piece, int n, struct 
     size_t most = 64;
     for (int i = 0; i < n; i++) {
         const struct tensor *t = &g->tensor[piece[i].i_tensor];
-        if (!t->panels.n_segment)
+        if (!t->panels.n_segment || t->here)
             continue;
         const size_t bytes = g->device->packed(t->panels.segment[piece[i].i_segment].of, tensor_cols(t), piece[i].n);
         most = bytes > most ? bytes : most;
@@ -336,7 +336,7 @@ static int fill_device(struct fill *f, struct fill_job *j, int n, struct pool *p
         rc = fill_failed(f, pool_n_thread(pool), err);
         for (int i = 0; i < batch && !rc; i++) {
             const struct piece *q = &f->piece[j->first + i];
-            if (f->d->g->tensor[q->i_tensor].panels.n_segment)
+            if (f->d->g->tensor[q->i_tensor].panels.n_segment && !f->d->g->tensor[q->i_tensor].here)
                 rc = d->put(d, f->d->g, q->part, q->i_tensor, q->expert, q->i_segment, q->at, q->n, f->staging.slot + (size_t)i * f->staging.slot_size, err);
         }
         if (!rc)
@@ -471,7 +471,7 @@ static int pack_whole(const struct fill *f, int part, int i_tensor, const struct
 {
     const struct tensor *to = &f->d->g->tensor[i_tensor];
     const int64_t N = to->shape[to->rank - 2].n, K = to->shape[to->rank - 1].n, E = to->rank == 3 ? to->shape[0].n : 1;
-    struct graph_device *d = f->d->g->device;
+    struct graph_device *d = to->here ? NULL : f->d->g->device;
     uint16_t *half = mem_alloc_array((size_t)(N * K), sizeof *half);
     char *slot = NULL;
     int rc = half ? 0 : ERR(err, NOMEM, "no memory to pack weight '%s'", to->name);

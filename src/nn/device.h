@@ -12,6 +12,8 @@
  * Where several devices share a model (n_part > 1) it is recorded divided (DIVIDE_DEVICES, model/weights.h), as the first one has it: all have the same graph with
  * weights of their own, for inference alone: nothing is learned or drawn there, send(), fetch_kind() and draw() are missing.  put() and floats() say whose; fill() sends what all have alike,
  * and leaves tensors that are divided (n_part) alone.
+ * Nodes may be the host's all the same (graph.here): their weights in panels, their keys and values are the host's alone, activations have a place on both sides, and graph_run() gives
+ * the device the nodes between them, and copies what one side made and the other reads.
  * A device has one graph, the last that was planned, and belongs to one thread at a time: the one that calls.  Pages of keys and values lie as the device wants them, in no more bytes than
  * the host's.  After a failure of a run the device may be lost: nothing that is asked of it later succeeds. */
 #ifndef NN_DEVICE_H
@@ -35,9 +37,10 @@ struct graph_device {
     /* All floats of a divided tensor, for device `part`; waits. */
     int (*floats)(struct graph_device *d, const struct graph *g, int part, int t, const float *x, struct err *err);
     int (*fill)(struct graph_device *d, const struct graph *g, struct err *err);
-    /* Tensor t, from its place on the host, which may change after wait(). */
-    int (*send)(struct graph_device *d, const struct graph *g, int t, struct err *err);
-    int (*run)(struct graph_device *d, const struct graph *g, enum pass pass, const struct step *step, struct err *err);
+    /* The first n bytes of tensor t, from its place on the host, which may change after wait(). */
+    int (*send)(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err);
+    /* Nodes from .. end - 1 of the pass, none of which is the host's, after those before them. */
+    int (*run)(struct graph_device *d, const struct graph *g, enum pass pass, int from, int end, const struct step *step, struct err *err);
     int (*wait)(struct graph_device *d, struct err *err);
     /* The first n bytes of tensor t, to its place on the host; waits. */
     int (*fetch)(struct graph_device *d, const struct graph *g, int t, size_t n, struct err *err);
@@ -59,7 +62,7 @@ struct graph_device {
     int n_unit;                          /* its multiprocessors or compute units; 0: not known */
 };
 
-/* Is there a place for such tensors on the host too? */
+/* Is there a place for all such tensors on the host too? */
 static inline bool graph_on_host(const struct graph *g, enum tensor_kind kind)
 {
     return !g->device || (kind != TENSOR_PACKED && kind != TENSOR_CACHE && kind != TENSOR_ACT && kind != TENSOR_GRAD);

@@ -96,6 +96,7 @@ struct tensor {
                                   of those that there is room for; -1: all rows are in use */
     bool keep;                 /* activations: kept when blocks are recomputed */
     int first, last;           /* activations: nodes of first and last use, -1 when unused */
+    bool here, there;          /* after graph_plan(): a node that runs on the host uses it, one that runs on the device */
     struct panels panels;      /* packed weights of a file's types; n_segment 0: others */
     enum cpu_type mapped_type; /* TENSOR_MAPPED */
     const struct mapped_row *row;      /* the same, or NULL: of [N,K] or [E,N,K] seen as [.., K] */
@@ -147,6 +148,7 @@ struct node {
     int d_in[NODE_IN], d_out[NODE_OUT];    /* backward: gradients of the same places, -1: not wanted */
     bool add[NODE_IN];                     /* backward: d_in[i] += instead of = */
     bool again;                            /* a forward node run again in the backward pass: statistics are not counted */
+    bool here;                             /* it runs on the host also where the graph has a device (graph.here) */
     struct attr attr;
 };
 
@@ -177,6 +179,7 @@ struct graph_plan {
     int T, S, n_thread;
     size_t bytes[N_TENSOR_KIND], work, scratch;      /* scratch: per thread */
     size_t shared;             /* of the blocks of weights and gradients: what is learned and is no process's own part (tensor.n_peer) comes first */
+    size_t here[N_TENSOR_KIND];      /* of a graph with a device: of the host, for nodes that run there; bytes[] is then of the device alone */
     size_t total;
 };
 
@@ -214,6 +217,7 @@ struct graph {
     const struct peers *peers;     /* set before runs; NULL: this process is alone */
     int rc; struct err failed;     /* what was asked of the others, or of the device, failed: see graph_failed() */
     struct graph_device *device;   /* set before graph_plan(): where it runs (nn/device.h); borrowed.  NULL: here */
+    bool here;                     /* nodes that are recorded from now on run on the host, whatever device the graph is given: of inference graphs */
 };
 
 struct graph *graph_new(void);     /* NULL without memory */

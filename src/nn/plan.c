@@ -41,6 +41,31 @@ static void find_lives(struct graph *g)
     }
 }
 
+/* Which sides use a tensor, of a graph with a device. */
+static void side(struct graph *g, int id, bool here)
+{
+    if (id >= 0)
+        g->tensor[id].here |= here, g->tensor[id].there |= !here;
+}
+static bool find_sides(struct graph *g)
+{
+    bool any = false;
+    for (int i = 0; i < g->n_tensor; i++)
+        g->tensor[i].here = g->tensor[i].there = false;
+    for (int i = 0; i < g->n_node && g->device; i++) {
+        const struct node *n = &g->node[i];
+        any |= n->here;
+        for (int j = 0; j < NODE_IN; j++)
+            side(g, n->in[j], n->here);
+        for (int j = 0; j < NODE_OUT; j++)
+            side(g, n->out[j], n->here);
+    }
+    return any;
+}
+/* Is it of the host's part of a graph with a device alone? */
+static bool kept_here(const struct tensor *t) { return t->here && (t->kind == TENSOR_PACKED || t->kind == TENSOR_CACHE); }
+static size_t bytes_here(const struct graph *g, const struct graph_plan *p, enum tensor_kind kind) { return graph_on_host(g, kind) ? p->bytes[kind] : p->here[kind]; }
+
 static bool lives_meet(const struct tensor *a, const struct tensor *b) { return a->first <= b->last && b->first <= a->last; }
 
 struct by_size { int id; size_t bytes; };
@@ -113,8 +138,9 @@ static void place(struct graph_plan *p, struct tensor *t)
 {
     if (t->offset != NOWHERE)
         return;
-    t->offset = p->bytes[t->kind];
-    p->bytes[t->kind] += round_64(t->bytes);
+    size_t *const end = kept_here(t) ? &p->here[t->kind] : &p->bytes[t->kind];
+    t->offset = *end;
+    *end += round_64(t->bytes);
 }
 
 int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *share, struct err *err)
@@ -131,6 +157,8 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
         t->bytes = tensor_bytes(t, T, S);
         t->offset = NOWHERE;
     }
+    const bool parted = find_sides(g);
+    assert(!parted || !g->backward);
     for (int own = 0; own < 2; own++) {               /* what is learned, in one order */
         for (int i = 0; i < g->n_tensor; i++)
             if (g->tensor[i].kind == TENSOR_WEIGHT && g->tensor[i].grad >= 0 && !g->tensor[i].n_peer == !own && !shared(share, &g->tensor[i]))
@@ -148,17 +176,17 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
     p.bytes[TENSOR_ACT] = place_activations(g, &ok);
     if (!ok)
         return ERR(err, NOMEM, "no memory to plan %d tensors", g->n_tensor);
+    p.here[TENSOR_ACT] = parted ? p.bytes[TENSOR_ACT] : 0;      /* both sides have the same places */
     for (int i = 0; i < g->n_node; i++) {
         struct op_work w = { 0, 0, n_thread };
-        if (op_code[g->node[i].op]->size && !g->device)
+        if (op_code[g->node[i].op]->size && (!g->device || g->node[i].here))
             op_code[g->node[i].op]->size(g, &g->node[i], T, S, &w);
         p.work = w.work > p.work ? w.work : p.work;
         p.scratch = w.scratch > p.scratch ? w.scratch : p.scratch;
     }
     p.scratch = (p.scratch + 4095) / 4096 * 4096;
     for (int k = 0; k < N_TENSOR_KIND; k++)
-        if (graph_on_host(g, (enum tensor_kind)k))
-            p.total += mem_map_size(p.bytes[k]);
+        p.total += mem_map_size(bytes_here(g, &p, (enum tensor_kind)k));
     p.total += mem_map_size(p.work) + mem_map_size(p.scratch * (size_t)n_thread);
     g->plan = p;
     return g->device ? g->device->plan(g->device, g, err) : 0;
@@ -169,7 +197,7 @@ int graph_plan(struct graph *g, int T, int S, int n_thread, const struct graph *
 static void release(struct graph *g)
 {
     for (int k = 0; k < N_TENSOR_KIND; k++)
-        mem_unmap(g->block[k], g->plan.bytes[k]), g->block[k] = NULL;
+        mem_unmap(g->block[k], bytes_here(g, &g->plan, (enum tensor_kind)k)), g->block[k] = NULL;
     mem_unmap(g->work, g->plan.work), g->work = NULL;
     mem_unmap(g->scratch, g->plan.scratch * (size_t)g->plan.n_thread), g->scratch = NULL;
 }
@@ -189,9 +217,11 @@ int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, 
     assert(g->plan.n_thread >= pool_n_thread(pool));
     g->k = k, g->pool = pool;
     bool ok = true;
-    for (int i = 0; i < N_TENSOR_KIND; i++)
-        if (g->plan.bytes[i] && graph_on_host(g, (enum tensor_kind)i))
-            ok = ok && (g->block[i] = mem_map(g->plan.bytes[i]));
+    for (int i = 0; i < N_TENSOR_KIND; i++) {
+        const size_t n = bytes_here(g, &g->plan, (enum tensor_kind)i);
+        if (n)
+            ok = ok && (g->block[i] = mem_map(n));
+    }
     if (g->plan.work)
         ok = ok && (g->work = mem_map(g->plan.work));
     if (g->plan.scratch)
@@ -205,7 +235,7 @@ int graph_bind(struct graph *g, const struct cpu_kernels *k, struct pool *pool, 
         const struct tensor *s = shared(share, t);
         if (s)
             t->data = s->data;
-        else if (t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0) && graph_on_host(g, t->kind))
+        else if (t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0) && (t->here || graph_on_host(g, t->kind)))
             t->data = g->block[t->kind] + t->offset;
     }
     return g->device ? g->device->bind(g->device, g, err) : 0;
@@ -238,16 +268,12 @@ int graph_fetch_kind(struct graph *g, enum tensor_kind kind, struct err *err)
     return graph_failed(g, err);
 }
 
-void graph_run(struct graph *g, enum pass pass, const struct step *step)
+/* Nodes from .. end - 1 of the pass, on the host. */
+static void run_here(struct graph *g, enum pass pass, int from, int end, const struct step *step)
 {
-    assert(step->T >= 0 && step->T <= g->plan.T && step->S <= g->plan.S);
-    if (g->device) {
-        g->rc = g->rc ? g->rc : g->device->run(g->device, g, pass, step, &g->failed);
-        return;
-    }
     struct run r = { .g = g, .step = step, .k = g->k, .pool = g->pool, .n_thread = pool_n_thread(g->pool), .work = g->work,
                      .scratch = g->scratch, .scratch_size = g->plan.scratch };
-    for (int i = 0; i < g->n_node && !g->rc; i++) {
+    for (int i = from; i < end && !g->rc; i++) {
         const struct node *n = &g->node[i];
         if (n->pass != pass)
             continue;
@@ -258,6 +284,54 @@ void graph_run(struct graph *g, enum pass pass, const struct step *step)
         if (g->watch && !g->rc)
             g->watch(g->watch_ctx, g, n, step);
     }
+}
+
+/* What these nodes made and nodes of the other side read, in this pass or a later one. */
+static int cross(struct graph *g, enum pass pass, int from, int end, const struct step *step, struct err *err)
+{
+    struct graph_device *d = g->device;
+    bool sent = false;
+    for (int i = from; i < end; i++)
+        for (int j = 0; g->node[i].pass == pass && j < NODE_OUT; j++) {
+            const int id = g->node[i].out[j];
+            const struct tensor *t = id < 0 ? NULL : &g->tensor[id];
+            if (!t || !t->here || !t->there || (t->kind != TENSOR_ACT && t->kind != TENSOR_OUTPUT))
+                continue;
+            TRY((g->node[i].here ? d->send : d->fetch)(d, g, id, tensor_bytes(t, step->T, step->S), err));
+            sent = sent || g->node[i].here;
+        }
+    return sent ? d->wait(d, err) : 0;
+}
+
+/* The first node of the pass that runs on the other side than the pass's first from `from` on. */
+static int turn(const struct graph *g, enum pass pass, int from, bool *here)
+{
+    while (from < g->n_node && g->node[from].pass != pass)
+        from++;
+    *here = from < g->n_node && g->node[from].here;
+    while (from < g->n_node && (g->node[from].pass != pass || g->node[from].here == *here))
+        from++;
+    return from;
+}
+
+void graph_run(struct graph *g, enum pass pass, const struct step *step)
+{
+    assert(step->T >= 0 && step->T <= g->plan.T && step->S <= g->plan.S);
+    if (!g->device) {
+        run_here(g, pass, 0, g->n_node, step);
+        return;
+    }
+    int from = 0;
+    do {
+        bool here;
+        const int end = turn(g, pass, from, &here);
+        if (here && !g->rc)
+            run_here(g, pass, from, end, step);
+        else
+            g->rc = g->rc ? g->rc : g->device->run(g->device, g, pass, from, end, step, &g->failed);
+        g->rc = g->rc ? g->rc : cross(g, pass, from, end, step, &g->failed);
+        from = end;
+    } while (from < g->n_node && !g->rc);
 }
 
 /* What is learned by element is cut after a block, what is learned by matrix not at all. */

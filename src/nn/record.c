@@ -149,7 +149,8 @@ int graph_append(struct graph *g, const struct node *n, struct err *err)
             return ERR(err, NOMEM, "no memory for %d operations", cap);
         g->node = p, g->cap_node = cap;
     }
-    g->node[g->n_node++] = *n;
+    g->node[g->n_node] = *n;
+    g->node[g->n_node++].here = g->here;
     return 0;
 }
 

@@ -11,33 +11,41 @@
 static int64_t pages_for(int64_t n) { return (n + KV_TOKENS - 1) / KV_TOKENS; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* What everything but pages takes, and a page. */
-struct price { size_t base, page; };
+/* What everything but pages takes, and a page; the same of the host's memory where layers of a device's model run here. */
+struct price { size_t base, page, base_here, page_here; int n_layer; };
+
+static void from_two(size_t few, size_t more, size_t *base, size_t *page)
+{
+    *page = more > few ? (more - few + 63) / 64 : 1;
+    *base = few > 64 * *page ? few - 64 * *page : 0;
+}
 
 /* The size of a page is known when the model is: it is asked of plans with few. */
 static int price_of(struct price *out, const struct served_model_opts *o, const struct engine_opts *e, struct err *err)
 {
     struct engine_opts few = *e, more = *e;
-    struct engine_sizes sizes;
+    struct engine_sizes a, b = { 0 };
     struct buf dropped;
     buf_init(&dropped);
     few.warnings = more.warnings = &dropped;
     few.n_page = 64, more.n_page = 128;
-    int rc = engine_plan_sizes(&sizes, o->path, &few, o->n_thread, err);
-    const size_t a = e->device ? sizes.device : sizes.total;
-    rc = rc ? rc : engine_plan_sizes(&sizes, o->path, &more, o->n_thread, err);
-    const size_t b = e->device ? sizes.device : sizes.total;
+    int rc = engine_plan_sizes(&a, o->path, &few, o->n_thread, err);
+    rc = rc ? rc : engine_plan_sizes(&b, o->path, &more, o->n_thread, err);
     buf_release(&dropped);
     TRY(rc);
-    out->page = b > a ? (b - a + 63) / 64 : 1;
-    out->base = a > 64 * out->page ? a - 64 * out->page : 0;
+    *out = (struct price){ .n_layer = a.n_layer };
+    from_two(e->device ? a.device : a.total, e->device ? b.device : b.total, &out->base, &out->page);
+    if (e->device && b.total > a.total)
+        from_two(a.total, b.total, &out->base_here, &out->page_here);
     return 0;
 }
 
 int fit_cache(const struct served_model_opts *o, struct engine_opts *e, struct err *err)
 {
     struct price p;
-    TRY(price_of(&p, o, e, err));
+    struct engine_opts whole = *e;               /* a page is of all layers, wherever they are */
+    whole.device_layers = whole.cpu_experts = 0;
+    TRY(price_of(&p, o, &whole, err));
     int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / p.page) : 16 * pages_for(1024);
     if (!o->cache_bytes && o->ctx > n * KV_TOKENS)
         n = pages_for(o->ctx);
@@ -56,6 +64,25 @@ size_t fit_budget(size_t free_bytes)
 /* Pages that fit beside the rest; < 0: not even that fits. */
 static int64_t room_of(const struct price *p, size_t budget) { return p->base <= budget ? (int64_t)((budget - p->base) / p->page) : -1; }
 
+/* Here, where layers of a device's model are. */
+static int64_t room_here(const struct served_model_opts *o, const struct price *p)
+{
+    return !p->page_here ? INT64_MAX : p->base_here <= o->share ? (int64_t)((o->share - p->base_here) / p->page_here) : -1;
+}
+
+/* As many layers on the device as leave room for `wanted` pages, one at least. */
+static int fit_layers(const struct served_model_opts *o, size_t budget, int64_t wanted, struct engine_opts *e, struct price *p, struct err *err)
+{
+    int few = 1, many = p->n_layer;
+    while (many - few > 1) {
+        e->device_layers = (few + many) / 2;
+        TRY(price_of(p, o, e, err));
+        *(room_of(p, budget) >= wanted ? &few : &many) = e->device_layers;
+    }
+    e->device_layers = few;
+    return price_of(p, o, e, err);
+}
+
 /* The step's tokens, and what all else takes with them. */
 static int fit_step(const struct served_model_opts *o, size_t budget, int64_t wanted, struct engine_opts *e, struct price *p, struct err *err)
 {
@@ -71,6 +98,9 @@ static int fit_step(const struct served_model_opts *o, size_t budget, int64_t wa
 static int too_small(const struct served_model_opts *o, const struct price *p, const struct engine_opts *e, size_t budget, int64_t n_page, struct err *err)
 {
     char base[32], pages[32], page[32], have[32];
+    if (p->page_here && n_page <= room_of(p, budget))
+        return ERR(err, NOMEM, "%s does not fit: beside %d layers on %s the others and a step of %d tokens of %d texts take %s here, and %lld pages of 64 tokens %s, but %s may be used", o->path, e->device_layers,
+                   e->device->name, e->step_tokens, e->n_slot, fmt_bytes(base, (double)p->base_here), (long long)n_page, fmt_bytes(pages, (double)n_page * (double)p->page_here), fmt_bytes(have, (double)o->share));
     return ERR(err, NOMEM, "%s does not fit%s%s: the weights and a step of %d tokens of %d texts take %s, and %lld pages of 64 tokens %s (%s each), but %s may be used", o->path, e->device ? " on " : "", e->device ? e->device->name : "", e->step_tokens, e->n_slot,
                fmt_bytes(base, (double)p->base), (long long)n_page, fmt_bytes(pages, (double)n_page * (double)p->page), fmt_bytes(page, (double)p->page), fmt_bytes(have, (double)budget));
 }
@@ -79,6 +109,9 @@ static int tell(const struct served_model_opts *o, const struct price *p, const 
 {
     char have[32], base[32], pages[32], page[32];
     const int ctx = o->ctx ? o->ctx : ctx_model;
+    if (e->device && e->device_layers > 0)
+        TRY(buf_printf(why, err, "%d of %d layers on %s%s, the others here, with %s for weights and steps and %s a page; ", e->device_layers, p->n_layer, e->device->name,
+                       o->device_layers > 0 ? " (as asked)" : " (what fits)", fmt_bytes(base, (double)p->base_here), fmt_bytes(page, (double)p->page_here)));
     TRY(buf_printf(why, err, "of %s%s%s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->device ? " of " : "", e->device ? e->device->name : "", e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
                    fmt_bytes(base, (double)p->base)));
     TRY(buf_printf(why, err, "%d pages of %s%s %s; ", e->n_page, fmt_bytes(page, (double)p->page), o->cache_bytes ? " (as asked)" : e->n_page < n_all ? " (what is left)" : " (all that the texts can have)",
@@ -99,9 +132,15 @@ int fit_all(const struct served_model_opts *o, int ctx_model, struct engine_opts
     const int64_t whole = pages_for(ctx), need = o->ctx ? whole : 1;
     e->ctx = o->ctx, e->n_slot = o->n_text ? o->n_text : FIT_TEXTS;
     const int64_t n_all = least(whole * e->n_slot, INT32_MAX / 64);
+    const bool fits = e->device && e->device_layers == ENGINE_LAYERS_FIT;
+    if (fits)
+        e->device_layers = 0;
     TRY(fit_step(o, budget, least(whole, pages_for(FIT_LEAST)), e, &p, err));
-    const int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / p.page) : least(room_of(&p, budget), n_all > 2 ? n_all : 2);
-    if (n > room_of(&p, budget) || n < 2 || n < need || n > INT32_MAX / 64)
+    const int64_t some = least(whole, pages_for(FIT_LEAST)), text = need > some ? need : some, asked = o->cache_bytes ? (int64_t)(o->cache_bytes / (p.page + p.page_here)) : text;
+    if (fits && e->device->n_part == 1 && room_of(&p, budget) < (asked > 2 ? asked : 2) && p.n_layer > 1)
+        TRY(fit_layers(o, budget, asked > 2 ? asked : 2, e, &p, err));
+    const int64_t most = least(room_of(&p, budget), room_here(o, &p)), n = o->cache_bytes ? (int64_t)(o->cache_bytes / (p.page + p.page_here)) : least(most, n_all > 2 ? n_all : 2);
+    if (n > most || n < 2 || n < need || n > INT32_MAX / 64)
         return too_small(o, &p, e, budget, o->cache_bytes ? n : need > 2 ? need : 2, err);
     e->n_page = (int)n;
     e->ctx = (int)least(ctx, n * KV_TOKENS);

@@ -23,11 +23,12 @@ int served_device_open(struct served_model *s, const struct served_model_opts *o
     return 0;
 }
 
-void served_device_note(struct served_model *s, const struct served_model_opts *o, const struct engine_opts *e)
+void served_device_note(struct served_model *s, const struct served_model_opts *o, const struct engine_opts *e, const struct engine_sizes *sizes)
 {
     struct engine_opts here = *e;
     struct err none;
     s->device->bytes = e->device->bytes;
+    s->device->n_layer = sizes->n_layer, s->device->layers = sizes->device_layers, s->device->cpu_experts = e->cpu_experts;
     here.device = NULL;
     if (engine_plan_bytes(&s->device->home_bytes, o->path, &here, o->n_thread, &none) < 0)
         s->device->home_bytes = 0;               /* it is found out again when it matters */

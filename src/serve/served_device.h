@@ -12,6 +12,7 @@ struct served_device {
     char name[32], model[128], arch[32]; /* "hip:0", "AMD Instinct MI300X", "gfx942" */
     size_t bytes;                        /* of its memory that are taken, as planned */
     size_t home_bytes;                   /* that the model would take here */
+    int n_layer, layers, cpu_experts;    /* of the model; of them there; of them with experts here */
     char fingerprint[40];                /* of answers that it makes */
     struct block_key root;
     atomic_bool is_lost, moves, stranded;        /* the model is, or is to be, here; is being loaded; could not be */
@@ -20,8 +21,8 @@ struct served_device {
 };
 /* Before a file is read: *out is to be given to engine_new(), or freed. */
 int served_device_open(struct served_model *s, const struct served_model_opts *o, struct graph_device **out, struct err *err);
-/* e: with the device, after it was planned. */
-void served_device_note(struct served_model *s, const struct served_model_opts *o, const struct engine_opts *e);
+/* e: with the device, after it was planned, to these sizes. */
+void served_device_note(struct served_model *s, const struct served_model_opts *o, const struct engine_opts *e, const struct engine_sizes *sizes);
 /* Where it is, what it takes, and what would become of it: a line. */
 void served_device_tell(const struct served_model *s);
 /* By the thread of the steps, after one that has failed: moves the model. */

@@ -38,7 +38,9 @@ static int name_all(struct served_model *s, const struct served_model_opts *o, s
     const int n = snprintf(text, sizeof text, "%s, %s, %s", o->build, cpu_kernels()->level, rest);
     name_one(text, "", s->fingerprint, &s->root);
     if (s->device) {
-        snprintf(text, sizeof text, "%s, %s, %s, %s", o->build, s->device->arch, cpu_kernels()->level, rest);
+        const int used = snprintf(text, sizeof text, "%s, %s, %s, %s", o->build, s->device->arch, cpu_kernels()->level, rest);
+        if (s->device->layers < s->device->n_layer || s->device->cpu_experts)
+            snprintf(text + used, sizeof text - (size_t)used, ", %d layers there, experts of %d here", s->device->layers, s->device->cpu_experts);
         name_one(text, s->device->arch, s->device->fingerprint, &s->device->root);
     }
     for (int i = 0; i < s->n_adapter; i++) {
@@ -81,8 +83,10 @@ static int plan_texts(struct served_model *s, const struct served_model_opts *o,
     e->warnings = &dropped;
     struct engine_sizes sizes;
     const int rc = engine_plan_sizes(&sizes, o->path, e, o->n_thread, err);
+    if (!rc && e->device && e->device_layers == ENGINE_LAYERS_FIT)      /* what is loaded is what was planned */
+        e->device_layers = sizes.device_layers < sizes.n_layer ? sizes.device_layers : 0;
     if (!rc && e->device)
-        served_device_note(s, o, e);
+        served_device_note(s, o, e, &sizes);
     e->warnings = NULL;
     buf_release(&dropped);
     s->bytes = sizes.total;
@@ -127,7 +131,8 @@ static int load_engine(struct served_model *s, const struct served_model_opts *o
 
 static int load_texts(struct served_model *s, const struct served_model_opts *o, struct err *err)
 {
-    struct engine_opts e = { .n_slot = o->n_text ? o->n_text : TEXTS, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens ? o->step_tokens : STEP_TOKENS, .n_logits = LOGITS, .as = o->as, .kv = o->kv };
+    struct engine_opts e = { .n_slot = o->n_text ? o->n_text : TEXTS, .ctx = o->ctx, .ctx_clip = !o->ctx, .step_tokens = o->step_tokens ? o->step_tokens : STEP_TOKENS, .n_logits = LOGITS, .as = o->as, .kv = o->kv,
+                             .device_layers = o->device_layers, .cpu_experts = o->device ? o->cpu_experts : 0 };
     TRY(load_engine(s, o, &e, err));
     if (!engine_tok(s->engine))
         return ERR(err, UNSUPPORTED, "%s has no tokenizer", o->path);

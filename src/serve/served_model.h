@@ -32,6 +32,7 @@ struct served_model_opts {
     int step_tokens, n_thread, lookup, n_queue;      /* step_tokens 0: 512 */
     const char *device;                  /* where it runs: "hip:N", "cuda:N"; NULL: here */
     int (*open_device)(struct graph_device **out, const char *device, struct err *err);
+    int device_layers, cpu_experts;      /* of it: as engine_opts' */
     int n_device;                        /* models that are still to find room there, with this one */
     size_t memory;                       /* of the host's, it may take; 0: any */
     /* More of that, when its device is lost; false: there is no so much.  What was taken is given back when it is closed.  NULL: any. */

@@ -98,7 +98,7 @@ int run_send_corrections(struct run *r, struct err *err)
     TRY(graph_failed(g, err));
     for (int i = 0; i < r->model.n_stats && g->device && !g->rc; i++)
         if (r->model.correction[i] >= 0 && g->tensor[r->model.correction[i]].steered)
-            g->rc = g->device->send(g->device, g, r->model.correction[i], &g->failed);
+            g->rc = g->device->send(g->device, g, r->model.correction[i], g->tensor[r->model.correction[i]].bytes, &g->failed);
     return graph_failed(g, err);
 }
 

@@ -18,13 +18,15 @@ static int open_on_device(struct engine **e, const char *path, const struct engi
     const int rc = exec_open_gpu(&o.device, open_amd(), &err);
     return rc ? rc : engine_new(e, path, &o, pool, &err);
 }
-static struct engine *open_engine(const char *path, bool device, enum weights_as as)
+/* layers, experts: as engine_opts' device_layers and cpu_experts. */
+static struct engine *open_parted(const char *path, bool device, enum weights_as as, int layers, int experts)
 {
     struct engine *e;
-    const struct engine_opts o = { .n_slot = 2, .step_tokens = 24, .n_logits = 16, .no_tok = true, .as = as };
+    const struct engine_opts o = { .n_slot = 2, .step_tokens = 24, .n_logits = 16, .no_tok = true, .as = as, .device_layers = layers, .cpu_experts = experts };
     OK(device ? open_on_device(&e, path, &o) : engine_new(&e, path, &o, pool, &err));
     return e;
 }
+static struct engine *open_engine(const char *path, bool device, enum weights_as as) { return open_parted(path, device, as, 0, 0); }
 /* Nothing of the device is left. */
 static void close_engine(struct engine *e)
 {
@@ -40,25 +42,30 @@ static double difference(const float *x, const float *y, size_t n)
     return sqrt(d / s);
 }
 
+/* Of a prompt of 11 tokens, how far the device's logits are from the host's. */
+static double far_from_host(const char *model, int layers, int experts)
+{
+    struct engine *e[2] = { open_engine(model, false, WEIGHTS_FILE), open_parted(model, true, WEIGHTS_FILE, layers, experts) };
+    const size_t V = (size_t)engine_config(e[0])->vocab_size;
+    int32_t ids[16], row[16];
+    const float *logits[2];
+    for (int i = 0; i < 16; i++)
+        ids[i] = (int32_t)(rng_u64(7, (uint64_t)i) % V), row[i] = i;
+    for (int i = 0; i < 2; i++) {
+        OK(engine_run(e[i], &(struct engine_part){ 1, 0, 11, ids, NULL, 0 }, 1, &err));
+        OK(engine_head(e[i], row, 11, &logits[i], &err));
+    }
+    const double d = difference(logits[1], logits[0], 11 * V);
+    engine_free(e[0]);
+    close_engine(e[1]);
+    return d;
+}
+
 static void logits_are_those_of_the_host(void **state)
 {
     (void)state;
-    static const char *const models[] = { "tests/golden/llama", "tests/golden/gpt2" };
-    for (size_t m = 0; m < 2; m++) {
-        struct engine *e[2] = { open_engine(models[m], false, WEIGHTS_FILE), open_engine(models[m], true, WEIGHTS_FILE) };
-        const size_t V = (size_t)engine_config(e[0])->vocab_size;
-        int32_t ids[16], row[16];
-        const float *logits[2];
-        for (int i = 0; i < 16; i++)
-            ids[i] = (int32_t)(rng_u64(7, (uint64_t)i) % V), row[i] = i;
-        for (int i = 0; i < 2; i++) {
-            OK(engine_run(e[i], &(struct engine_part){ 1, 0, 11, ids, NULL, 0 }, 1, &err));
-            OK(engine_head(e[i], row, 11, &logits[i], &err));
-        }
-        assert_true(difference(logits[1], logits[0], 11 * V) < 3e-6);
-        engine_free(e[0]);
-        close_engine(e[1]);
-    }
+    assert_true(far_from_host("tests/golden/llama", 0, 0) < 3e-6);
+    assert_true(far_from_host("tests/golden/gpt2", 0, 0) < 3e-6);
     assert_int_equal(amd_bad, 0);
 }
 
@@ -76,11 +83,11 @@ static void step(struct engine *e, const struct engine_part *part, int n, float 
 }
 
 /* Two prompts whole, and the same in other slots, in uneven pieces, side by side. */
-static void same_bits(const char *model, enum weights_as as)
+static void same_bits(const char *model, enum weights_as as, int layers)
 {
     enum { N = 24, V_MAX = 512 };
     static float whole[2][V_MAX], cut[2 * V_MAX];
-    struct engine *e = open_engine(model, true, as);
+    struct engine *e = open_parted(model, true, as, layers, 0);
     const int V = engine_config(e)->vocab_size;
     int32_t a[N], b[N];
     assert_true(V <= V_MAX);
@@ -102,20 +109,89 @@ static void a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others(void **s
 {
     (void)state;
     for (int as = WEIGHTS_FILE; as <= WEIGHTS_BF16; as++)
-        same_bits("tests/golden/llama", (enum weights_as)as);
+        same_bits("tests/golden/llama", (enum weights_as)as, 0);
 }
 static void so_it_has_with_quantised_weights(void **state)
 {
     (void)state;
-    same_bits(shared("stories260K-gguf/stories260K-q4_0.gguf"), WEIGHTS_FILE);
+    same_bits(shared("stories260K-gguf/stories260K-q4_0.gguf"), WEIGHTS_FILE, 0);
 }
 
-static void pages_are_shared_and_copied(void **state)
+/* ---- parted between the device and here ---- */
+
+static void a_parted_model_has_the_logits_of_the_host(void **state)
 {
     (void)state;
+    assert_true(far_from_host("tests/golden/llama", 1, 0) < 3e-6);
+    assert_true(far_from_host("tests/golden/gpt2", 1, 0) < 3e-6);
+    for (int experts = 1; experts <= 2; experts++)
+        assert_true(far_from_host("tests/golden/mixtral", 0, experts) < 3e-6);
+    assert_true(far_from_host("tests/golden/mixtral", 1, 2) < 3e-6);
+    assert_int_equal(amd_bad, 0);
+}
+static void a_parted_model_has_the_same_bits_in_a_prompt_alone_and_beside_others(void **state)
+{
+    (void)state;
+    same_bits("tests/golden/llama", WEIGHTS_BF16, 1);
+    same_bits(shared("stories260K-gguf/stories260K-q8_0.gguf"), WEIGHTS_FILE, 3);
+}
+
+static struct engine_sizes sizes_of(const char *path, int layers)
+{
+    struct engine_sizes s;
+    struct engine_opts o = { .n_slot = 1, .step_tokens = 16, .no_tok = true, .device_layers = layers };
+    OK(exec_open_gpu(&o.device, open_amd(), &err));
+    OK(engine_plan_sizes(&s, path, &o, 2, &err));
+    o.device->free(o.device);
+    return s;
+}
+/* With room for exactly what n layers take, and one byte less. */
+static void as_many_layers_as_fit_are_on_the_device(void **state)
+{
+    (void)state;
+    const char *path = shared("stories260K-gguf/stories260K-q8_0.gguf");
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = 16, .no_tok = true, .device_layers = ENGINE_LAYERS_FIT };
+    struct engine *e;
+    const int n = sizes_of(path, 0).n_layer;
+    for (int layers = 1; layers <= n; layers++) {
+        const struct engine_sizes s = sizes_of(path, layers), less = layers > 1 ? sizes_of(path, layers - 1) : s;
+        assert_true(layers == 1 || (less.device < s.device && less.total > s.total));
+        mock.bytes_max = s.device;
+        OK(open_on_device(&e, path, &o));
+        assert_int_equal(engine_device_layers(e), layers);
+        assert_int_equal(engine_bytes(e), s.total);
+        close_engine(e);
+        mock.bytes_max = s.device - 1;
+        const int rc = open_on_device(&e, path, &o);
+        assert_int_equal(rc, layers > 1 ? 0 : ERR_NOMEM);
+        if (!rc) {
+            assert_int_equal(engine_device_layers(e), layers - 1);
+            close_engine(e);
+        }
+    }
+    assert_non_null(strstr(err.msg, "for the last of 5 layers and the head alone"));
+    mock.bytes_max = 0;
+    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
+}
+
+static void parts_that_are_not_there_are_refused(void **state)
+{
+    (void)state;
+    struct engine *e;
+    struct engine_opts o = { .n_slot = 1, .step_tokens = 16, .no_tok = true, .device_layers = 3 };
+    assert_int_equal(open_on_device(&e, "tests/golden/llama", &o), ERR_RANGE);
+    assert_non_null(strstr(err.msg, "3 layers asked for, but the model has 2"));
+    o.device_layers = 0, o.cpu_experts = 1;
+    assert_int_equal(open_on_device(&e, "tests/golden/llama", &o), ERR_USAGE);
+    assert_non_null(strstr(err.msg, "no experts"));
+    assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
+}
+
+static void pages_of(int layers)
+{
     enum { V_MAX = 128 };
     struct engine *e;
-    const struct engine_opts o = { .n_slot = 2, .n_page = 5, .step_tokens = 16, .no_tok = true };
+    const struct engine_opts o = { .n_slot = 2, .n_page = 5, .step_tokens = 16, .no_tok = true, .device_layers = layers };
     OK(open_on_device(&e, "tests/golden/llama", &o));
     int32_t ids[9];
     float want[V_MAX], got[V_MAX];
@@ -128,6 +204,12 @@ static void pages_are_shared_and_copied(void **state)
     step(e, &(struct engine_part){ 1, 8, 1, ids + 8, &second, 0 }, 1, got);
     assert_memory_equal(want, got, (size_t)engine_config(e)->vocab_size * sizeof *got);
     close_engine(e);
+}
+static void pages_are_shared_and_copied(void **state)
+{
+    (void)state;
+    pages_of(0);
+    pages_of(1);
 }
 
 static void a_device_that_is_lost_fails_the_step_and_all_later_ones(void **state)
@@ -163,7 +245,7 @@ static void what_it_cannot_do_or_hold_is_refused_before_a_weight_is_read(void **
 static void without_memory_of_the_host_nothing_is_left(void **state)
 {
     (void)state;
-    const struct engine_opts o = { .n_slot = 1, .step_tokens = 4, .no_tok = true };
+    const struct engine_opts o = { .n_slot = 1, .step_tokens = 4, .no_tok = true, .device_layers = 1 };      /* both sides */
     for (int n = 0, rc = -1; rc; n++) {
         struct engine *e = NULL;
         struct graph_device *d = NULL;
@@ -182,7 +264,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_the_host), cmocka_unit_test(a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others),
-        cmocka_unit_test(so_it_has_with_quantised_weights), cmocka_unit_test(pages_are_shared_and_copied),
+        cmocka_unit_test(so_it_has_with_quantised_weights), cmocka_unit_test(a_parted_model_has_the_logits_of_the_host),
+        cmocka_unit_test(a_parted_model_has_the_same_bits_in_a_prompt_alone_and_beside_others), cmocka_unit_test(as_many_layers_as_fit_are_on_the_device),
+        cmocka_unit_test(parts_that_are_not_there_are_refused), cmocka_unit_test(pages_are_shared_and_copied),
         cmocka_unit_test(a_device_that_is_lost_fails_the_step_and_all_later_ones), cmocka_unit_test(what_it_cannot_do_or_hold_is_refused_before_a_weight_is_read),
         cmocka_unit_test(without_memory_of_the_host_nothing_is_left),
     };
