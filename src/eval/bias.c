@@ -199,7 +199,7 @@ static int bbq_by(const struct biasing *g, struct bbq_items *b, const char *fiel
     struct item_groups f = { 0 };
     json_t *groups = json_array(), *worst = NULL;
     int rc = !groups ? no_memory(err) : field ? item_groups_init(&f, g->x->t, field, err) : 0, m = 0, at = -1;
-    struct number *s = mem_alloc_array((size_t)f.n + 1, sizeof *s);
+    struct number *s = rc ? NULL : mem_alloc_array((size_t)f.n + 1, sizeof *s);
     rc = rc || s ? rc : no_memory(err);
     if (!rc && !field)
         rc = bbq_group(g, b, NULL, -1, NULL, groups, s, err);
