@@ -269,14 +269,14 @@ static int cut_rows(const char *p, size_t n, size_t record_max, struct want *out
 {
     struct csv c;
     int k = 0, rc = csv_open(&c, p, n, "rows", &err);
-    for (size_t at = 0, end; at < n; at = end, rc = csv_next(&c, &err)) {
-        int64_t line = 1;
+    int64_t line = 1;
+    for (size_t at = 0, end, begun = 0; at < n; at = end, rc = csv_next(&c, &err)) {
         (void)rc;                                /* a row that is wrong is one */
         end = (size_t)(c.at - p);
         for (; at < end && p[at] == '\n'; at++)
             ;
-        for (size_t i = 0; i < at; i++)
-            line += p[i] == '\n';
+        for (; begun < at; begun++)
+            line += p[begun] == '\n';
         if (!text_is_blank(p + at, end - at) || end - at > record_max)
             out[k++] = (struct want){ at, end - at, line, end - at > record_max };
     }
