@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include "base/fail.h"
 #include "base/mem.h"
 
 /* ---- the gate that every system call passes ---- */
 
 static _Atomic int64_t fail_at = -1, fail_end, n_asked;
 static _Atomic int fail_errno;
+static bool (*_Atomic fail_pick)(int64_t n);
 
 void file_fail_between(int64_t first, int64_t end, int errno_value)
 {
@@ -31,13 +33,15 @@ void file_fail_between(int64_t first, int64_t end, int errno_value)
 void file_fail_at(int64_t n, int errno_value) { file_fail_between(n, n + 1, errno_value); }
 
 int64_t file_fail_count(void) { return atomic_load(&n_asked); }
+void file_fail_pick(bool (*pick)(int64_t n)) { atomic_store(&fail_pick, pick); }
 
 static bool fails(void)
 {
     if (atomic_load_explicit(&fail_at, memory_order_relaxed) < 0)
         return false;
     const int64_t n = atomic_fetch_add(&n_asked, 1);
-    if (n < atomic_load(&fail_at) || n >= atomic_load(&fail_end))
+    bool (*pick)(int64_t n) = atomic_load(&fail_pick);
+    if (n < atomic_load(&fail_at) || (pick ? !pick(n) : n >= atomic_load(&fail_end)))
         return false;
     errno = atomic_load(&fail_errno);
     return true;

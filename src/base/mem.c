@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/fail.h"
 
 static _Atomic int64_t fail_at = -1, n_asked;
+static bool (*_Atomic fail_pick)(int64_t n);
 static _Atomic uint64_t n_alloc, n_live;
 static _Atomic size_t bytes_mapped, private_peak;
 
@@ -20,13 +22,16 @@ void mem_fail_at(int64_t n)
 }
 
 int64_t mem_fail_count(void) { return atomic_load(&n_asked); }
+void mem_fail_pick(bool (*pick)(int64_t n)) { atomic_store(&fail_pick, pick); }
 
 /* True for the one allocation that is to fail. */
 static bool fails(void)
 {
     if (atomic_load_explicit(&fail_at, memory_order_relaxed) < 0)
         return false;
-    return atomic_fetch_add(&n_asked, 1) == atomic_load(&fail_at);
+    const int64_t n = atomic_fetch_add(&n_asked, 1), at = atomic_load(&fail_at);
+    bool (*pick)(int64_t n) = atomic_load(&fail_pick);
+    return pick ? n >= at && pick(n) : n == at;
 }
 
 static void *counted(void *p)
