@@ -42,14 +42,17 @@ static void write_data(const char *name, int n, int n_class, uint64_t seed)
 }
 
 #define MODEL "model: {model_type: vit, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 48, patch_size: 2, layer_norm_eps: 1e-6"
-#define TRAIN "train: {steps: 40, batch: 16, lr: 3e-3, warmup: 5, save_every: 10, eval_every: 20"
+#define STEPS 40
+#define TRAIN "train: {steps: %d, batch: 16, lr: 3e-3, warmup: 5, save_every: 10, eval_every: 20"
 
-static void write_config(const char *name, const char *model, const char *data, const char *train)
+static void write_steps(const char *name, int steps, const char *model, const char *data, const char *train)
 {
     char text[2000];
-    snprintf(text, sizeof text, MODEL "%s}\ndata: {%s}\n" TRAIN "%s}\n", model, data, train);
+    snprintf(text, sizeof text, MODEL "%s}\ndata: {%s}\n" TRAIN "%s}\n", model, data, steps, train);
     OK(file_write_all(in_dir(name), text, strlen(text), &err));
 }
+
+static void write_config(const char *name, const char *model, const char *data, const char *train) { write_steps(name, STEPS, model, data, train); }
 
 static const char *paths(const char *train, const char *valid, const char *more)
 {
@@ -78,6 +81,14 @@ static const char *digest(const char *out)
     return hex[i];
 }
 
+static void write_configs(int steps)
+{
+    write_steps("plain.yaml", steps, ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32");
+    write_steps("rich.yaml", steps, ", classifier_pooling: mean, hidden_dropout_prob: 0.1", paths("train", NULL, ", valid_share: 0.2, shift: 1, flip: true, labels: [top, middle, low]"),
+                ", precision: bf16, label_smoothing: 0.1, mixup: 0.3, accumulate: 2");
+    write_steps("robust.yaml", steps, ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32, accumulate: 2, adversarial_eps: 0.3, adversarial_steps: 3");
+}
+
 static int set_up(void **state)
 {
     if (make_dir(state))
@@ -87,10 +98,7 @@ static int set_up(void **state)
     write_data("train", 240, 3, 1);
     write_data("valid", 60, 3, 5);
     write_data("other", 90, 3, 9);
-    write_config("plain.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32");
-    write_config("rich.yaml", ", classifier_pooling: mean, hidden_dropout_prob: 0.1", paths("train", NULL, ", valid_share: 0.2, shift: 1, flip: true, labels: [top, middle, low]"),
-                 ", precision: bf16, label_smoothing: 0.1, mixup: 0.3, accumulate: 2");
-    write_config("robust.yaml", ", initializer_range: 0.1", paths("train", "valid", ""), ", precision: fp32, accumulate: 2, adversarial_eps: 0.3, adversarial_steps: 3");
+    write_configs(STEPS);
     return 0;
 }
 
@@ -159,6 +167,8 @@ static void final_weights_are_the_same_with_any_number_of_threads_and_after_stop
 {
     (void)state;
     static const char *const configs[] = { "plain.yaml", "rich.yaml", "robust.yaml" };
+    enum { N = FEWER(STEPS, 12) };
+    write_configs(N);
     for (int c = 0; c < 3; c++) {
         struct train_result r;
         char out[40], first[SHA256_HEX];
@@ -175,9 +185,10 @@ static void final_weights_are_the_same_with_any_number_of_threads_and_after_stop
         snprintf(out, sizeof out, "stopped-%d", c);
         while (train(configs[c], out, 1 + n % 2, &stop, &r) == ERR_STOPPED)
             assert_true(++n < 60);
-        assert_int_equal(r.steps, 40);
+        assert_int_equal(r.steps, N);
         assert_string_equal(first, digest(out));
     }
+    write_configs(STEPS);
 }
 
 static void training_goes_on_from_a_model_folder(void **state)

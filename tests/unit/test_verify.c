@@ -97,7 +97,7 @@ static void every_byte_of_every_blob_counts(void **state)
             struct buf text;
             buf_init(&text);
             OK(file_read(path, 10000, &text, &err));
-            for (size_t at = 0; at < text.len; at++)
+            for (size_t at = 0; at < text.len; at += FEWER(1, 7))
                 for (int bit = 0; bit < 8; bit += 7) {
                     FILE *f = fopen(path, "r+");
                     fseek(f, (long)at, SEEK_SET);
@@ -183,7 +183,7 @@ static void each_byte_of_the_journal(const char *column)
         assert_int_equal(db_next(r, &err), 1);
         snprintf(text, sizeof text, "%s", db_text(r, 0));
         db_rows_free(r);
-        for (size_t at = 0; text[at]; at++) {
+        for (size_t at = 0, n = strlen(text); at < n; at += FEWER(1, 7)) {
             text[at] ^= 1;
             OK(db_run(registry_db(g), change, DB_ARGS(DB_T(text), DB_I(seq)), NULL, &err));
             assert_true(findings(&rows, first) > 0);
