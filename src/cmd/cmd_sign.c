@@ -155,7 +155,7 @@ const struct command command_sign = {
         "    lathe sign out/model --key k.key --training out/run\n"
         "\n"
         "sign statements about the same root, beside the model: MODEL.evaluation.sig says PASSED or FAILED with each requirement and the\n"
-        "digests of the evidence, which must be of this model and of evaluations that were not stopped; MODEL.training.sig has settings, times, the digests of the data, of the token\n"
+        "digests of the evidence, which must be of this model and of evaluations that were not stopped nor of the first items alone (--limit); MODEL.training.sig has settings, times, the digests of the data, of the token\n"
         "files and of this program.  lathe verify --signature prints them.  Keyless signatures of Sigstore are neither made nor verified.\n"),
     opts, run, 0, 1,
 };

@@ -232,7 +232,9 @@ int eval_attack(const char *model, const struct task_list *tasks, const struct r
     TRY(cmd_pool(&pool, err));
     TRY(model_digest(model, sha256, err));
     TRY(evidence_new(&evidence, "attacks", model, sha256, o->seed, err));
-    int rc = token_tally_caveats(evidence, err);
+    int rc = evidence_limit(evidence, o->limit, err);
+    if (!rc)
+        rc = token_tally_caveats(evidence, err);
     if (!rc && o->texts)
         rc = attack_texts(evidence, model, asked, o, pool, err);
     if (!rc && asked[HOTFLIP] && tasks)

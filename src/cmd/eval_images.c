@@ -322,6 +322,8 @@ int eval_images(const char *model, const struct eval_images *o, struct err *err)
     TRY(model_digest(model, sha, err));
     TRY(evidence_new(&tree, "images", model, sha, o->seed, err));
     int rc = evidence_put(tree, "images", json_string(o->path), err);
+    if (!rc)
+        rc = evidence_limit(tree, o->limit, err);
     const int found = rc ? rc : run(tree, model, o, &stop, pool, &stopped);
     if (!rc && (!found || found == ERR_STOPPED))
         rc = eval_put_complete(tree, &stop, err);

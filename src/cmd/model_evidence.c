@@ -1,5 +1,6 @@
 #include "cmd/model_evidence.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_tasks.h"
 #include "eval/evidence.h"
 #include "model/adapter.h"
 
@@ -14,7 +15,9 @@ int model_evidence(json_t **out, const char *kind, const char *model, const char
     char hex[SHA256_HEX];
     TRY(model_evidence_adapter(hex, err));
     TRY(evidence_new(out, kind, model, model_sha256, seed, err));
-    const int rc = cmd_adapter ? evidence_adapter(*out, cmd_adapter, hex, err) : 0;
+    int rc = cmd_adapter ? evidence_adapter(*out, cmd_adapter, hex, err) : 0;
+    if (!rc)
+        rc = evidence_limit(*out, eval_asked.limit, err);
     if (rc)
         json_decref(*out), *out = NULL;
     return rc;

@@ -1,4 +1,5 @@
-/* model_evidence.h - evidence (eval/evidence.h) of the model of this call: with --adapter, of the two together, which are another model than the base alone. */
+/* model_evidence.h - evidence (eval/evidence.h) of the model of this call: with --adapter, of the two together, which are another model than the base alone,
+ * and with --limit of lathe eval of the first items. */
 #ifndef CMD_MODEL_EVIDENCE_H
 #define CMD_MODEL_EVIDENCE_H
 #include <jansson.h>

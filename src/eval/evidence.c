@@ -32,6 +32,8 @@ int evidence_adapter(json_t *evidence, const char *folder, const char *sha256, s
     return evidence_put(evidence, "adapter_sha256", json_string(sha256), err);
 }
 
+int evidence_limit(json_t *evidence, int64_t limit, struct err *err) { return limit > 0 ? evidence_put(evidence, "limit", json_integer((json_int_t)limit), err) : 0; }
+
 int evidence_figure(json_t *evidence, const struct evidence_figure *f, struct err *err)
 {
     static const char *const better[] = { NULL, "higher", "lower" };

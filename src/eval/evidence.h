@@ -18,6 +18,8 @@
 int evidence_new(json_t **out, const char *kind, const char *model, const char *model_sha256, int64_t seed, struct err *err);
 /* The model was run with adapters of that folder: "adapter", "adapter_sha256".  What reads evidence takes the two together for a model of its own. */
 int evidence_adapter(json_t *evidence, const char *folder, const char *sha256, struct err *err);
+/* It is of the first items alone, so many of each (--limit): "limit"; 0: of all, and nothing is said. */
+int evidence_limit(json_t *evidence, int64_t limit, struct err *err);
 
 enum evidence_better { EVIDENCE_NEITHER, EVIDENCE_HIGHER, EVIDENCE_LOWER };      /* "better": null, "higher", "lower" */
 struct evidence_figure {

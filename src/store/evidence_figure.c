@@ -43,6 +43,11 @@ bool evidence_was_stopped(const json_t *tree)
     return open;
 }
 
+bool evidence_was_limited(const json_t *tree)
+{
+    return json_number_value(json_object_get(tree, "limit")) > 0 || json_number_value(json_object_get(json_object_get(tree, "config"), "limit")) > 0;
+}
+
 /* The figures of an evaluation have `of` or null. */
 static double of_evaluation(const json_t *tree, const char *key)
 {

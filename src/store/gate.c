@@ -127,7 +127,8 @@ static bool is_of_another(const struct judging *j, const json_t *tree)
 /* NULL: its figures count. */
 static const char *why_not(const struct judging *j, const json_t *tree)
 {
-    return is_of_another(j, tree) ? "the evidence is of another model" : evidence_was_stopped(tree) ? "the evaluation was stopped before its end" : NULL;
+    return is_of_another(j, tree) ? "the evidence is of another model" : evidence_was_stopped(tree) ? "the evaluation was stopped before its end"
+         : evidence_was_limited(tree) ? "the evaluation is of the first items alone (--limit)" : NULL;
 }
 
 /* ---- a check's outcome ---- */

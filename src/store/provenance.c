@@ -69,6 +69,8 @@ static int read_evidence(struct evaluation *e, const char *path, const struct pr
     int rc = *of && strcmp(of, e->model_sha256) ? ERR(err, GATE, "%.300s is of another model: sha256 %.12s.., expected %.12s..", path, of, e->model_sha256) : 0;
     if (!rc && evidence_was_stopped(o))
         rc = ERR(err, GATE, "%.300s is of an evaluation that was stopped before its end", path);
+    if (!rc && evidence_was_limited(o))
+        rc = ERR(err, GATE, "%.300s is of an evaluation of the first items alone (--limit)", path);
     for (int i = 0; i < n_need && !rc; i++)
         if (isnan(e->value[i]))
             e->value[i] = evidence_figure_value(o, need[i].name);

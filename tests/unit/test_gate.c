@@ -154,6 +154,21 @@ static void what_was_stopped_does_not_count(void **state)
     assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no 0.6");           /* the newest that was whole */
 }
 
+/* Of results, as lathe and lm-evaluation-harness write them (a share is a limit, too), and of an evaluation. */
+static void what_is_of_the_first_items_does_not_count(void **state)
+{
+    (void)state;
+    version_here();
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.75}}, \"configs\": {}, \"config\": {\"limit\": 20}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no null the evaluation is of the first items alone (--limit)");
+    attach("{\"kind\": \"calibration\", \"limit\": 20, \"figures\": [{\"name\": \"accuracy\", \"of\": null, \"value\": 0.9}, {\"name\": \"ece\", \"of\": null, \"value\": 0.01}]}");
+    assert_string_equal(judged("evaluation: {accuracy: {min: 0.7}}"), "no null the evaluation is of the first items alone (--limit)");
+    assert_string_equal(judged("calibration: {ece: 0.05}"), "no null the evaluation is of the first items alone (--limit)");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.6}}, \"configs\": {}, \"config\": {\"limit\": null}}");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.8}}, \"configs\": {}, \"config\": {\"limit\": 0.1}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no 0.6");           /* the newest that was whole */
+}
+
 static void calibration_and_comparison(void **state)
 {
     (void)state;
@@ -361,7 +376,7 @@ static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
 
 #define G(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest gates[] = {
-    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(what_was_stopped_does_not_count), G(of_evidence_that_came_at_once_the_date_counts), G(calibration_and_comparison),
+    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(what_was_stopped_does_not_count), G(what_is_of_the_first_items_does_not_count), G(of_evidence_that_came_at_once_the_date_counts), G(calibration_and_comparison),
     G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources),
     G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
 };

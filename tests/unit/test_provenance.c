@@ -75,6 +75,9 @@ static void an_evaluation_passes_where_all_requirements_are_met(void **state)
     put_in_dir("calibration.json", "{\"complete\": false, \"figures\": []}");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
     assert_non_null(strstr(err.msg, "stopped before its end"));
+    put_in_dir("calibration.json", "{\"limit\": 20, \"figures\": []}");
+    assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_GATE);
+    assert_non_null(strstr(err.msg, "the first items alone"));
     put_in_dir("calibration.json", "[1");
     assert_int_equal(evaluate(&out, &passed, one_bad, 1), ERR_FORMAT);
     buf_release(&out);
