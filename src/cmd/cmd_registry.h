@@ -17,7 +17,8 @@ int cmd_registry_with(int (*run)(struct registry *g, void *ctx, struct err *err)
 
 /* What a version of a model is, to be kept with it: what lathe info says and the digests of its tokenizer and chat template, its generation config and licence where
  * its files have them.  registry_facts_complete() is registry_addition's: it adds "sha256", the digest of the weights, and `digests`, by which evidence calls it
- * (model_digest), of the folder as it is and as it is in the registry; the weights are read again only where the folder has files that the version has not. */
+ * (model_digest), of the folder as it is and as it is in the registry; the weights are read again only where the folder has files that the version has not.  Of
+ * adapters by themselves (adapter_is_folder): "adapter_sha256", by which evidence calls a base with them (adapter_digest), and "base_model", as their file names it. */
 struct registry_facts { const char *path; json_t *facts, *weights; };
 int registry_facts_read(struct registry_facts *r, const char *path, struct err *err);
 int registry_facts_complete(void *ctx, json_t *facts, const struct manifest *files, const char digest[SHA256_HEX], struct err *err);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/cmd.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "store/oms.h"
 #include "store/provenance.h"
@@ -52,7 +53,7 @@ static int write_statement(struct buf *text, bool *passed, const char *path, con
         return provenance_training(text, name_of(path), root, training, LATHE_VERSION, err);
     for (int i = 0; i < need_texts.n; i++)
         TRY(provenance_need_parse(&need[i], need_texts.item[i], err));
-    TRY(model_digest(path, sha256, err));
+    TRY(adapter_is_folder(path) ? adapter_digest(sha256, path, err) : model_digest(path, sha256, err));
     return provenance_evaluation(text, passed, name_of(path), root, sha256, evaluation.item, evaluation.n, need, need_texts.n, err);
 }
 

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "cmd/cmd_registry.h"
 #include "cmd/info_facts.h"
+#include "model/adapter.h"
 #include "model/gguf.h"
 #include "model/model.h"
 
@@ -143,6 +144,29 @@ static int model_facts(json_t *o, const char *path, struct err *err)
     return rc;
 }
 
+/* ---- adapters by themselves ---- */
+
+/* That they can be read, and what model they say they are for. */
+static int adapter_facts(json_t **out, const char *path, struct err *err)
+{
+    struct adapter *a;
+    struct buf text;
+    json_t *config = NULL;
+    TRY(adapter_open(&a, path, err));
+    adapter_free(a);
+    if (!(*out = json_object()))
+        return ERR(err, NOMEM, "no memory for what a version is");
+    buf_init(&text);
+    int rc = read_one(&text, path, "adapter_config.json", err);
+    rc = rc < 0 ? rc : tree_parse_json(&config, text.data, text.len, "adapter_config.json", err);
+    const json_t *base = json_object_get(config, "base_model_name_or_path");
+    if (!rc && json_is_string(base))
+        rc = put(*out, "base_model", json_incref((json_t *)(uintptr_t)base), err);
+    json_decref(config);
+    buf_release(&text);
+    return rc ? rc : folder_licence(*out, path, err);
+}
+
 /* ---- by which evidence calls it: once all is copied ---- */
 
 /* The digest of a file of weights that was copied; else it lies elsewhere, and is read. */
@@ -207,6 +231,11 @@ static int put_digests(json_t *o, const char *path, const struct manifest *files
 int registry_facts_complete(void *ctx, json_t *facts, const struct manifest *files, const char digest[SHA256_HEX], struct err *err)
 {
     const struct registry_facts *r = ctx;
+    char adapters[SHA256_HEX];
+    if (adapter_is_folder(r->path)) {
+        TRY(adapter_digest(adapters, r->path, err));
+        return put(facts, "adapter_sha256", json_string(adapters), err);
+    }
     TRY(put_weights(facts, r, files, err));
     return put_digests(facts, r->path, files, digest, err);
 }
@@ -214,8 +243,10 @@ int registry_facts_complete(void *ctx, json_t *facts, const struct manifest *fil
 int registry_facts_read(struct registry_facts *r, const char *path, struct err *err)
 {
     *r = (struct registry_facts){ .path = path };
-    TRY(info_facts(&r->facts, &r->weights, path, err));
-    const int rc = file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(r->facts, path, err) : 0;
+    const bool is_adapter = adapter_is_folder(path);
+    if (!is_adapter)
+        TRY(info_facts(&r->facts, &r->weights, path, err));
+    const int rc = is_adapter ? adapter_facts(&r->facts, path, err) : file_is_dir(path) || file_name_ends(path, ".gguf") ? model_facts(r->facts, path, err) : 0;
     if (rc)
         registry_facts_release(r);
     return rc;

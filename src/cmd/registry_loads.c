@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "model/tok.h"
 
@@ -41,16 +42,24 @@ static int check_model(const char *path, bool has_tokenizer, struct err *err)
     return rc;
 }
 
+static int check_adapter(const char *path, struct err *err)
+{
+    struct adapter *a;
+    TRY(adapter_open(&a, path, err));
+    adapter_free(a);
+    return 0;
+}
+
 static int check(struct registry *g, const struct registry_version *v, struct err *err)
 {
     json_t *facts = NULL;
     char *path = NULL;
     TRY(check_files(g, v, err));
     TRY(registry_facts(g, v, &facts, err));
-    const bool is_model = !strcmp(v->kind, "model") && json_object_get(facts, "digests");
+    const bool is_adapter = json_object_get(facts, "adapter_sha256"), is_model = !strcmp(v->kind, "model") && (is_adapter || json_object_get(facts, "digests"));
     int rc = is_model ? registry_path(g, v, &path, err) : 0;
     if (path)
-        rc = check_model(path, json_object_get(facts, "tokenizer_sha256") != NULL, err);
+        rc = is_adapter ? check_adapter(path, err) : check_model(path, json_object_get(facts, "tokenizer_sha256") != NULL, err);
     json_decref(facts);
     mem_free(path);
     return rc;

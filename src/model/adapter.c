@@ -325,6 +325,15 @@ static int add_file(struct sha256 *h, const char *folder, const char *name, stru
     return rc;
 }
 
+bool adapter_is_folder(const char *path)
+{
+    char *own = file_join(path, "adapter_config.json"), *model = file_join(path, "config.json");
+    const bool is = own && model && file_exists(own) && !file_exists(model);
+    mem_free(own);
+    mem_free(model);
+    return is;
+}
+
 int adapter_digest(char hex[SHA256_HEX], const char *folder, struct err *err)
 {
     struct sha256 h;

@@ -18,6 +18,9 @@ int adapter_base(char hex[SHA256_HEX], const struct weights_list *l, const float
 /* Both files of a bound decoder's adapters, proven as weights_save's.  *digest as there. */
 int adapter_save(const char *folder, const struct decoder *d, const struct weights_list *l, struct weight_digest **digest, int *n_digest, struct err *err);
 
+/* Is it a folder of adapters by themselves: with adapter_config.json, and no model's config.json? */
+bool adapter_is_folder(const char *path);
+
 struct adapter;
 int adapter_open(struct adapter **out, const char *folder, struct err *err);
 /* The same from memory: the text of adapter_config.json, and a safetensors file, which must outlive *out. */

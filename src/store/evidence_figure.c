@@ -15,11 +15,17 @@ const char *evidence_model(const json_t *tree)
     return digest[i];
 }
 
+const char *evidence_base(const json_t *tree)
+{
+    const json_t *config = json_object_get(tree, "config");
+    return *tree_text_at(tree, "adapter_sha256") ? tree_text_at(tree, "model_sha256") : *tree_text_at(config, "peft_sha") ? tree_text_at(config, "model_sha") : "";
+}
+
 bool evidence_is_of(const json_t *facts, const char *sha256)
 {
     size_t i;
     const json_t *digest;
-    if (!strcmp(sha256, tree_text_at(facts, "sha256")))
+    if (!strcmp(sha256, tree_text_at(facts, "sha256")) || !strcmp(sha256, tree_text_at(facts, "adapter_sha256")))
         return true;
     json_array_foreach(json_object_get(facts, "digests"), i, digest)
         if (json_is_string(digest) && !strcmp(sha256, json_string_value(digest)))

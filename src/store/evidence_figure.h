@@ -8,7 +8,9 @@
 
 /* The digest of the model that it is of; of one with an adapter, the adapter's, as it is not the base's; "": it does not say. */
 const char *evidence_model(const json_t *tree);
-/* Does a version with these facts go by that digest: as facts' "sha256", or among its "digests"? */
+/* Of one with an adapter, its base's; "": it has none, or does not say. */
+const char *evidence_base(const json_t *tree);
+/* Does a version with these facts go by that digest: as facts' "sha256" or "adapter_sha256", or among its "digests"? */
 bool evidence_is_of(const json_t *facts, const char *sha256);
 /* Was it stopped before its end, so that its figures are of a part alone?  "complete" is false at the top, in a part of it (results have theirs in
  * "lathe") or in an item of one. */

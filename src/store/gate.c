@@ -15,6 +15,7 @@ struct judging {
     const json_t *policy;
     json_t *checks;
     json_t *own, *audits;                   /* [{ blob, kind, seq, tree }] */
+    json_t *bases;                          /* "digests" that the versions go by that it has as a base: evidence of adapters is of the two together */
     char unaudited[200];                    /* why audits do not say all: data that has none; "" */
     json_t *facts;
     struct manifest files;
@@ -92,16 +93,48 @@ static int find_unaudited(struct judging *j, const char *id, struct err *err)
     return rc < 0 ? rc : 0;
 }
 
+static int add_base(struct judging *j, const char *id, struct err *err)
+{
+    struct registry_version v;
+    struct manifest files;
+    json_t *facts = NULL, *list = json_object_get(j->bases, "digests");
+    TRY(registry_find_text(j->g, id, &v, err));
+    TRY(registry_manifest(j->g, &v, &files, err));
+    int rc = registry_facts(j->g, &v, &facts, err);
+    if (!rc && (json_array_append_new(list, json_string(tree_text_at(facts, "sha256"))) || (json_object_get(facts, "digests") && json_array_extend(list, json_object_get(facts, "digests")))))
+        rc = no_memory(err);
+    for (int i = 0; i < files.n && !rc; i++)
+        rc = json_array_append_new(list, json_string(files.file[i].sha256)) ? no_memory(err) : 0;
+    json_decref(facts);
+    manifest_release(&files);
+    return rc;
+}
+
+#define BASES "SELECT l.parent FROM lineage l JOIN version v ON l.parent = v.name || '@' || CAST(v.number AS TEXT) WHERE l.child = $1 AND l.role = 'base'"
+
+/* Those that are in the registry; of others nothing is known. */
+static int find_bases(struct judging *j, const char *id, struct err *err)
+{
+    struct db_rows *r;
+    int rc;
+    TRY(db_query(&r, registry_db(j->g), BASES, DB_ARGS(DB_T(id)), err));
+    while ((rc = db_next(r, err)) == 1 && !(rc = add_base(j, db_text(r, 0), err)))
+        ;
+    db_rows_free(r);
+    return rc;
+}
+
 static int gather(struct judging *j, struct err *err)
 {
     char id[160];
     struct db_rows *r;
     snprintf(id, sizeof id, "%s@%lld", j->v->name, (long long)j->v->number);
-    j->checks = json_array(), j->own = json_array(), j->audits = json_array();
-    if (!j->checks || !j->own || !j->audits)
+    j->checks = json_array(), j->own = json_array(), j->audits = json_array(), j->bases = json_pack("{s:[]}", "digests");
+    if (!j->checks || !j->own || !j->audits || !j->bases)
         return no_memory(err);
     TRY(registry_manifest(j->g, j->v, &j->files, err));
     TRY(registry_facts(j->g, j->v, &j->facts, err));
+    TRY(find_bases(j, id, err));
     TRY(db_query(&r, registry_db(j->g), OWN, DB_ARGS(DB_T(j->v->name), DB_I(j->v->number)), err));
     int rc = read_rows(j, j->own, r, err);
     db_rows_free(r);
@@ -112,10 +145,12 @@ static int gather(struct judging *j, struct err *err)
     return rc ? rc : find_unaudited(j, id, err);
 }
 
-/* Does the evidence say that it is of other weights? */
+/* Does the evidence say that it is of other weights?  Of adapters: or of them with another base than is known? */
 static bool is_of_another(const struct judging *j, const json_t *tree)
 {
-    const char *sha = evidence_model(tree);
+    const char *sha = evidence_model(tree), *base = evidence_base(tree);
+    if (*base && json_array_size(json_object_get(j->bases, "digests")) && !evidence_is_of(j->bases, base))
+        return true;
     if (!*sha || evidence_is_of(j->facts, sha))
         return false;
     for (int i = 0; i < j->files.n; i++)
@@ -449,6 +484,7 @@ int gate_judge(struct registry *g, const struct registry_version *v, const char 
     manifest_release(&j.files);
     json_decref(j.facts);
     json_decref(j.audits);
+    json_decref(j.bases);
     json_decref(j.own);
     json_decref(j.checks);
     json_decref(policy);

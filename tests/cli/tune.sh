@@ -58,6 +58,17 @@ lathe eval base --tasks two.yaml --out alone --quiet > table && cp alone/results
 lathe eval base --adapter adapters --tasks two.yaml --due --list --out found --quiet | tail -n 1
 lathe eval base --adapter adapters --tasks two.yaml --due --out found --quiet > table
 for a in "" "--adapter adapters"; do lathe eval base $a --tasks two.yaml --due --list --out found --quiet | tail -n 1; done
+echo '--- in a registry it is the version of the adapters'
+export LATHE_HOME=$PWD/home LATHE_ACTOR=tester
+evidence=$(printf -- '--evidence %s ' found/results_*.json)
+lathe registry add plain base $evidence --quiet | cut -d' ' -f1
+lathe registry add mine adapters --from plain@1 $evidence --quiet | cut -d' ' -f1
+lathe registry show mine --json | grep -c '"adapter_sha256"'
+printf 'evaluation: {two/acc: {min: 0}}\n' > policy.yaml
+promote() { say lathe registry promote $1 --quiet | sed -E 's/evidence [0-9a-f]{12,}/evidence ID/'; }
+for name in plain mine; do lathe registry policy $name policy.yaml --quiet; promote $name@1; done
+lathe registry add mine preferring --from plain@1 $evidence --quiet | cut -d' ' -f1
+promote mine@2
 lathe report found --quiet
 python3 - <<'P'
 import json

@@ -116,6 +116,31 @@ static void the_newest_evidence_of_this_model_counts(void **state)
     assert_string_equal(judged("evaluation: {size: {min: 1}}"), "ok 1.0");
 }
 
+/* Evidence of a base and adapters is the adapters' version's; where their base is in the registry too, of that base alone. */
+static void evidence_of_adapters_is_of_the_two(void **state)
+{
+    (void)state;
+    version_here();
+    struct registry_version base;
+    const struct registry_parent parents[] = { { "org/b@main", "base" }, { "b@1", "base" } };
+    OK(file_write_all(in_dir("new/weights"), "adapters", 8, &err));
+    json_t *facts = json_pack("{s:s}", "adapter_sha256", "0a"), *of_base = json_pack("{s:s, s:[s]}", "sha256", "b1", "digests", "b2");
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .facts = facts }, &by, &v, &err));
+    OK(file_write_all(in_dir("new/weights"), "base", 4, &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = "b", .kind = "model", .path = in_dir("new"), .facts = of_base }, &by, &base, &err));
+    json_decref(facts), json_decref(of_base);
+    attach("{\"kind\": \"speed\", \"model_sha256\": \"xx\", \"adapter_sha256\": \"0a\", \"figures\": [{\"name\": \"depth\", \"of\": null, \"value\": 3}]}");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.6}}, \"configs\": {}, \"config\": {\"model_sha\": \"b2\", \"peft_sha\": \"0a\"}}");
+    attach("{\"kind\": \"speed\", \"model_sha256\": \"b1\", \"figures\": [{\"name\": \"width\", \"of\": null, \"value\": 3}]}");
+    OK(registry_attach(g, &v, &(struct registry_addition){ .parent = parents, .n_parent = 1 }, &by, &err));
+    assert_string_equal(judged("evaluation: {depth: {min: 3}}"), "ok 3.0");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.6}}"), "ok 0.6");
+    assert_string_equal(judged("evaluation: {width: {min: 3}}"), "no null the evidence is of another model");         /* the base alone */
+    OK(registry_attach(g, &v, &(struct registry_addition){ .parent = parents, .n_parent = 2 }, &by, &err));
+    assert_string_equal(judged("evaluation: {depth: {min: 3}}"), "no null the evidence is of another model");         /* another base */
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.6}}"), "ok 0.6");
+}
+
 /* Whatever their digests are, and whichever was named first. */
 static void of_evidence_that_came_at_once_the_date_counts(void **state)
 {
@@ -376,7 +401,7 @@ static void a_refused_move_changes_nothing_and_an_override_is_kept(void **state)
 
 #define G(name) cmocka_unit_test_setup_teardown(name, registry_begin, registry_end)
 static const struct CMUnitTest gates[] = {
-    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(what_was_stopped_does_not_count), G(what_is_of_the_first_items_does_not_count), G(of_evidence_that_came_at_once_the_date_counts), G(calibration_and_comparison),
+    G(policies_that_are_not_right_are_refused), G(figures_of_evaluations), G(the_newest_evidence_of_this_model_counts), G(evidence_of_adapters_is_of_the_two), G(what_was_stopped_does_not_count), G(what_is_of_the_first_items_does_not_count), G(of_evidence_that_came_at_once_the_date_counts), G(calibration_and_comparison),
     G(audits_of_all_that_it_comes_from), G(data_without_an_audit_is_told), G(a_signer_is_a_public_key), G(licences_of_the_model_and_its_sources),
     G(a_signature_must_be_of_these_files_and_by_who_is_trusted), G(a_refused_move_changes_nothing_and_an_override_is_kept),
 };
