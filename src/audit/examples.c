@@ -52,7 +52,7 @@ static int fill_spots(struct example *e, const struct segment *g, int i, struct 
         return ERR(err, NOMEM, "no memory for an example");
     for (int k = 0; k < 2; k++)
         for (size_t j = 0; j < n[k]; j++)
-            if (of[k][j].at < e->at + e->n && of[k][j].at + of[k][j].n > e->at)
+            if (of[k][j].kind != KEPT_GIVEN_UP && of[k][j].at < e->at + e->n && of[k][j].at + of[k][j].n > e->at)
                 e->spot[e->n_spot++] = of[k][j];
     return 0;
 }

@@ -101,14 +101,15 @@ static uint32_t words_in(const char *text, size_t n)
     return words + (n && (unsigned char)text[0] > ' ');
 }
 
-static int keep_spots(struct buf *out, const struct spot *s, size_t n, struct err *err)
+static int keep_spots(struct buf *out, const struct spot *s, size_t n, uint64_t given_up, struct err *err)
 {
+    const struct kept_spot none = { 0, given_up < UINT32_MAX ? (uint32_t)given_up : UINT32_MAX, KEPT_GIVEN_UP, 0, 0 };
     buf_clear(out);
     for (size_t i = 0; i < n; i++) {
         const struct kept_spot k = { (uint32_t)s[i].at, (uint32_t)s[i].n, s[i].kind, s[i].score, 0 };
         TRY(buf_add(out, &k, sizeof k, err));
     }
-    return 0;
+    return given_up ? buf_add(out, &none, sizeof none, err) : 0;
 }
 
 static int look_for_spots(struct facts *f, struct facts_thread *t, const char *path, const struct pass_record *r, struct err *err)
@@ -116,12 +117,14 @@ static int look_for_spots(struct facts *f, struct facts_thread *t, const char *p
     const struct spot *spot;
     size_t n;
     if (t->pii) {
+        const uint64_t before = pii_given_up(t->pii);
         TRY(pii_spots(f->o->pii, t->pii, r->text, r->n, PII_SCORE_MIN, &spot, &n, err));
-        TRY(keep_spots(&t->pii_spots, spot, n, err));
+        TRY(keep_spots(&t->pii_spots, spot, n, pii_given_up(t->pii) - before, err));
     }
     if (t->secret) {
+        const uint64_t before = secret_given_up(t->secret);
         TRY(secret_spots(f->o->secrets, t->secret, path, r->text, r->n, &spot, &n, err));
-        TRY(keep_spots(&t->secret_spots, spot, n, err));
+        TRY(keep_spots(&t->secret_spots, spot, n, secret_given_up(t->secret) - before, err));
     }
     return 0;
 }

@@ -48,7 +48,8 @@ int pattern_alone_new(struct pattern_alone **out, const char *name, const char *
 void pattern_alone_free(struct pattern_alone *p);
 bool pattern_alone_in(const struct pattern_alone *p, struct patterns_state *s, const char *text, size_t n);
 
-/* Places where an expression came to PCRE2's limits and was given up. */
+/* Places of all texts until now where an expression came to PCRE2's limits and was given up: what it would have found from there on, to the end of
+ * a stretch of places, may be missing. */
 uint64_t patterns_given_up(const struct patterns_state *s);
 
 #endif

@@ -127,6 +127,8 @@ void pii_state_free(struct pii_state *s)
     mem_free(s);
 }
 
+uint64_t pii_given_up(const struct pii_state *s) { return patterns_given_up(s->state); }
+
 /* ---- words near a match ---- */
 
 static bool word_byte(unsigned char c) { return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c >= 0x80; }

@@ -43,5 +43,6 @@ int pii_state_new(struct pii_state **out, const struct pii *p, struct err *err);
 void pii_state_free(struct pii_state *s);
 /* Spots of a text with at least this score; kind: the entity.  Borrowed until the state's next call. */
 int pii_spots(const struct pii *p, struct pii_state *s, const char *text, size_t n, int score_min, const struct spot **spot, size_t *n_spot, struct err *err);
+uint64_t pii_given_up(const struct pii_state *s);          /* patterns_given_up() */
 
 #endif

@@ -89,7 +89,8 @@ static int add_record(struct redacting *r, const struct segment *g, int i, struc
         if (pii[k].score >= r->score_min)
             TRY(add(r, g->first + i, &pii[k], 0, err));
     for (size_t k = 0; k < n_secret; k++)
-        TRY(add(r, g->first + i, &secret[k], N_PII, err));
+        if (secret[k].kind != KEPT_GIVEN_UP)
+            TRY(add(r, g->first + i, &secret[k], N_PII, err));
     if (r->n - first > 1)
         qsort(r->placed + first, r->n - first, sizeof *r->placed, by_place);
     r->n_record += r->n > first;

@@ -176,7 +176,7 @@ static int add_spans(json_t *list, const struct audit *a, const struct segment *
     const struct kept_spot *s = segment_row(g, section, sizeof *s, i, &n);
     int rc = 0;
     for (size_t k = 0; k < n && !rc; k++)
-        if (s[k].score >= score_min)
+        if (s[k].score >= score_min && s[k].kind != KEPT_GIVEN_UP)
             rc = json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "kind", section == SECTION_pii ? pii_name(s[k].kind) : secret_name(a->o->secrets, s[k].kind), "at", (json_int_t)s[k].at, "n",
                                                        (json_int_t)s[k].n));
     return rc;

@@ -371,6 +371,8 @@ void secret_state_free(struct secret_state *t)
     mem_free(t);
 }
 
+uint64_t secret_given_up(const struct secret_state *t) { return patterns_given_up(t->state); }
+
 /* ---- a match ---- */
 
 double secret_entropy(const char *p, size_t n)

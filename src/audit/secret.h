@@ -35,6 +35,7 @@ void secret_state_free(struct secret_state *s);
 /* Spots of a text; kind: the rule.  path: of the file that it is from, for rules that ask for it, or NULL.  Borrowed until the state's next call. */
 int secret_spots(const struct secrets *s, struct secret_state *t, const char *path, const char *text, size_t n, const struct spot **spot, size_t *n_spot,
                  struct err *err);
+uint64_t secret_given_up(const struct secret_state *t);    /* patterns_given_up() */
 
 /* Bits of entropy a byte, by how often each byte is there. */
 double secret_entropy(const char *p, size_t n);

@@ -10,8 +10,9 @@
 struct kind { int64_t n, records, last; json_t *examples; int n_shown; bool drops; };
 
 /* last: the record that was counted last, so that each counts once. */
-struct counting { struct audit *a; struct kind *kind; int n_kind; enum section section; int score_min; int64_t n, words; };
+struct counting { struct audit *a; struct kind *kind, given_up; int n_kind; enum section section; int score_min; int64_t n, words; };
 
+/* s NULL: where the record is, and nothing of it. */
 static int show(struct counting *c, struct kind *k, int64_t record, const struct kept_spot *s, struct err *err)
 {
     json_t *o = json_object();
@@ -20,11 +21,21 @@ static int show(struct counting *c, struct kind *k, int64_t record, const struct
     if (!o || json_array_append_new(k->examples, o))          /* takes o, also where there is no list */
         return ERR(err, NOMEM, "no memory for an example");
     k->n_shown++;
-    return audit_example_masked(c->a, o, record, s->at, s->n, err);
+    return s ? audit_example_masked(c->a, o, record, s->at, s->n, err) : audit_example(c->a, o, record, EXAMPLE_NO_TEXT, 0, err);
+}
+
+static int count_given_up(struct counting *c, int64_t record, uint32_t n, struct err *err)
+{
+    struct kind *k = &c->given_up;
+    k->n += n;
+    k->records++;
+    return k->n_shown < SHOWN ? show(c, k, record, NULL, err) : 0;
 }
 
 static int count_spot(struct counting *c, int64_t record, const struct kept_spot *s, struct err *err)
 {
+    if (s->kind == KEPT_GIVEN_UP)
+        return count_given_up(c, record, s->n, err);
     if (s->score < c->score_min)
         return 0;
     if (s->kind >= c->n_kind)
@@ -63,6 +74,13 @@ static json_t *kinds_of(const struct counting *c)
         if (c->kind[i].n)
             json_object_set_new(all, kind_name(c, i), json_pack("{s:i, s:I, s:I, s:O}", "kind", i, "n", (json_int_t)c->kind[i].n, "records", (json_int_t)c->kind[i].records, "examples", c->kind[i].examples));
     return all;
+}
+
+/* What was not looked at to its end; NULL: nothing. */
+static json_t *given_up(const struct counting *c)
+{
+    const struct kind *k = &c->given_up;
+    return k->n ? json_pack("{s:I, s:I, s:O}", "n", (json_int_t)k->n, "records", (json_int_t)k->records, "examples", k->examples) : NULL;
 }
 
 static int find_kind(const struct counting *c, const char *name)
@@ -108,6 +126,7 @@ static void release(struct counting *c)
 {
     for (int i = 0; c->kind && i < c->n_kind; i++)
         json_decref(c->kind[i].examples);
+    json_decref(c->given_up.examples);
     mem_free(c->kind);
 }
 
@@ -115,8 +134,8 @@ static int report_pii(struct audit *a, struct err *err)
 {
     struct counting c = { .a = a, .n_kind = N_PII, .section = SECTION_pii, .score_min = a->o->pii_score ? a->o->pii_score : PII_SCORE_MIN };
     int rc = count_all(&c, err);
-    rc = rc ? rc : audit_report(a, "pii", json_pack("{s:I, s:f, s:i, s:o}", "tokens", (json_int_t)c.words, "per_million", c.words ? 1e6 * (double)c.n / (double)c.words : 0.0, "score", c.score_min,
-                                                    "entities", kinds_of(&c)), err);
+    rc = rc ? rc : audit_report(a, "pii", json_pack("{s:I, s:f, s:i, s:o, s:o*}", "tokens", (json_int_t)c.words, "per_million", c.words ? 1e6 * (double)c.n / (double)c.words : 0.0, "score", c.score_min,
+                                                    "entities", kinds_of(&c), "given_up", given_up(&c)), err);
     release(&c);
     return rc;
 }
@@ -125,7 +144,8 @@ static int report_secrets(struct audit *a, struct err *err)
 {
     struct counting c = { .a = a, .n_kind = secrets_count(a->o->secrets), .section = SECTION_secret };
     int rc = count_all(&c, err);
-    rc = rc ? rc : audit_report(a, "secrets", json_pack("{s:I, s:i, s:o}", "n", (json_int_t)c.n, "rules_not_used", secrets_unused(a->o->secrets), "rules", kinds_of(&c)), err);
+    rc = rc ? rc : audit_report(a, "secrets", json_pack("{s:I, s:i, s:o, s:o*}", "n", (json_int_t)c.n, "rules_not_used", secrets_unused(a->o->secrets), "rules", kinds_of(&c), "given_up",
+                                                        given_up(&c)), err);
     release(&c);
     return rc;
 }

@@ -23,7 +23,8 @@ enum section {
 /* number: in its file; line from 1; n_text: bytes of its text, 0 with a fault (extract.h). */
 struct record_place { uint64_t at; int64_t line, number; uint64_t n_raw, n_text; uint32_t file, fault; unsigned char sha256[SHA256_BYTES]; };
 
-/* spot.h's, as it is kept. */
+/* spot.h's, as it is kept; the last of a record, with score 0 and KEPT_GIVEN_UP: in n places an expression was given up (patterns.h). */
+#define KEPT_GIVEN_UP UINT16_MAX
 struct kept_spot { uint32_t at, n; uint16_t kind; uint8_t score, zero; };
 
 /* What a record leaves: elements, borrowed. */

@@ -45,13 +45,15 @@ static int tell(void *ctx, uint64_t bytes, const char *stage, struct err *err)
 
 static double number(const json_t *o, const char *key) { return (double)json_integer_value(json_object_get(o, key)); }
 
-/* How often each kind was found; nothing where nothing was. */
+/* How often each kind was found, nothing where nothing was; and what could not be looked at. */
 static void print_found(const json_t *part, const char *kinds, const char *what)
 {
     const json_t *v;
     const char *kind;
     json_object_foreach(json_object_get(part, kinds), kind, v)
         printf("%10.0f  %s: %s, in %.0f records\n", number(v, "n"), what, kind, number(v, "records"));
+    if ((v = json_object_get(part, "given_up")))
+        printf("%10.0f  places in %.0f records where an expression came to its limits: %s there may be missing\n", number(v, "n"), number(v, "records"), what);
 }
 
 /* How many files were not read to their ends, and why the first was not. */

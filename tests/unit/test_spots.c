@@ -36,6 +36,7 @@ static int tear_down(void **state)
 }
 
 static int stop_at, n_call;
+static const char *input = "r.jsonl";
 
 static int progress(void *ctx, uint64_t bytes, const char *stage, struct err *e)
 {
@@ -47,7 +48,7 @@ static int audit(const char *dir, int n_thread, struct audit_opts o, json_t **re
 {
     struct sources s = { .n = 0 };
     OK(pool_new(&o.pool, n_thread, &err));
-    OK(sources_add(&s, in_dir("r.jsonl"), &err));
+    OK(sources_add(&s, in_dir(input), &err));
     o.dir = in_dir(dir), o.pii = pii, o.secrets = secrets, o.segment_bytes = 1 << 16, o.progress = progress, o.keep_duplicates = true;
     n_call = 0;
     const int rc = audit_run(&s, &o, report, &err);
@@ -91,6 +92,37 @@ static void spots_are_counted_and_masked(void **state)
     assert_null(strstr(text, "abcd1234"));
     mem_free(text);
     json_decref(r);
+}
+
+/* An expression with repetitions in repetitions, which PCRE2 gives up: how often, where, and nothing else changes. */
+static void places_that_were_given_up_are_told(void **state)
+{
+    (void)state;
+    static const char slow[] = "[[rules]]\nid = 'slow'\nregex = '''k(?:a|aa|aaa)+z'''\n[[rules]]\nid = 'vault'\nregex = '''vault=([a-z0-9]{8})'''\n";
+    char many[120];
+    struct secrets *ours = secrets;
+    json_t *r;
+    stop_at = -1;
+    memset(many, 'a', sizeof many);
+    char *text = mem_printf("{\"text\": \"kaz vault=abcd1234\"}\n{\"text\": \"k%.120s k%.120s kaz vault=abcd1234\"}\n", many, many);
+    OK(file_write_all(in_dir("slow.jsonl"), text, strlen(text), &err));
+    mem_free(text);
+    OK(secrets_parse(&secrets, slow, strlen(slow), "rules", &err));
+    for (int again = 0; again < 2; again++) {                  /* the second time from what is stored */
+        input = "slow.jsonl";
+        OK(audit("slow", 1, (struct audit_opts){ .records = true }, &r));
+        const json_t *found = json_object_get(json_object_get(r, "secrets"), "rules"), *given_up = json_object_get(json_object_get(r, "secrets"), "given_up");
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(found, "vault"), "n")), 2);
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(found, "slow"), "n")), 1);
+        assert_true(json_integer_value(json_object_get(given_up, "n")) > 0);
+        assert_int_equal(json_integer_value(json_object_get(given_up, "records")), 1);
+        assert_int_equal(json_integer_value(json_object_get(json_array_get(json_object_get(given_up, "examples"), 0), "line")), 2);
+        assert_null(json_object_get(json_object_get(r, "pii"), "given_up"));
+        json_decref(r);
+    }
+    input = "r.jsonl";
+    secrets_free(secrets);
+    secrets = ours;
 }
 
 static void records_with_spots_are_dropped_where_that_is_asked_for(void **state)
@@ -194,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spots_are_counted_and_masked),
+        cmocka_unit_test(places_that_were_given_up_are_told),
         cmocka_unit_test(records_with_spots_are_dropped_where_that_is_asked_for),
         cmocka_unit_test(threads_and_stops_change_no_byte),
         cmocka_unit_test(a_build_has_none_of_them),
