@@ -113,8 +113,8 @@ struct eraser {
     json_t *fields;                      /* names of the lines' members */
 };
 
-/* A file that is read by lines, and the one that is written. */
-struct copied { struct file_map in; const char *at; struct file_writer out; bool open; struct sha256 hash; int64_t n; const char *name; struct buf kept; };      /* kept: a byte of each line, where it has tokens */
+/* A file that is read by lines, and the one that is written; writes: out is open.  kept: a byte of each line, where it has tokens. */
+struct copied { const char *name, *split; enum { WAITS, OPEN, DONE } state; struct file_map in; const char *at; struct file_writer out; bool writes; struct sha256 hash; int64_t n; struct buf kept; };
 
 static int next_line(const struct file_map *m, const char **at, const char **line, size_t *n)
 {
@@ -187,12 +187,12 @@ static int one_line(struct eraser *e, struct copied *c, json_t *map, struct err 
 
 /* ---- files ---- */
 
-static int open_file(struct eraser *e, struct copied *c, const char *name, struct err *err)
+static int open_file(struct eraser *e, struct copied *c, struct err *err)
 {
-    char *from = file_join(e->o->from, name), *to = file_join(e->part, name), *slash = to ? strrchr(to, '/') : NULL;
+    char *from = file_join(e->o->from, c->name), *to = file_join(e->part, c->name), *slash = to ? strrchr(to, '/') : NULL;
     int rc = from && slash ? 0 : ERR(err, NOMEM, "no memory for a path");
-    *c = (struct copied){ .name = name };
-    if (build_tokens_of(e->manifest, name))
+    c->state = OPEN;
+    if (build_tokens_of(e->manifest, c->name))
         buf_init(&c->kept);
     if (!rc) {
         *slash = 0;
@@ -203,7 +203,7 @@ static int open_file(struct eraser *e, struct copied *c, const char *name, struc
     c->at = c->in.data;
     rc = rc ? rc : sha256_init(&c->hash, err);
     rc = rc ? rc : file_writer_open(&c->out, to, err);
-    c->open = !rc;
+    c->writes = !rc;
     mem_free(from);
     mem_free(to);
     return rc;
@@ -216,14 +216,13 @@ static int close_file(struct eraser *e, struct copied *c, json_t *entry, struct 
     const uint64_t bytes = c->out.size;
     if (c->at != c->in.data + c->in.size)
         return ERR(err, CORRUPT, "%s/%s has more lines than map.jsonl says", e->o->from, c->name);
-    const char *split = json_string_value(json_object_get(entry, "split"));
-    json_t *lines = split ? json_object_get(e->lines_of, split) : NULL;
-    if (!split || json_object_set_new(e->lines_of, split, json_integer(json_integer_value(lines) + c->n)))
+    const json_t *lines = json_object_get(e->lines_of, c->split);
+    if (json_object_set_new(e->lines_of, c->split, json_integer(json_integer_value(lines) + c->n)))
         return ERR(err, NOMEM, "no memory for the list of files");
     if (!c->n)
         return 0;                /* training reads no empty file: leave_out() */
     sha256_end(&c->hash, sum);
-    c->open = false;
+    c->writes = false;
     TRY(file_writer_commit(&c->out, err));
     if (json_object_set_new(entry, "bytes", json_integer((json_int_t)bytes)) || json_object_set_new(entry, "records", json_integer(c->n)) || json_object_set_new(entry, "sha256", json_string(sum)))
         return ERR(err, NOMEM, "no memory for the list of files");
@@ -232,7 +231,10 @@ static int close_file(struct eraser *e, struct copied *c, json_t *entry, struct 
 
 static void drop_file(struct copied *c)
 {
-    if (c->open)
+    if (c->state != OPEN)
+        return;
+    c->state = DONE;
+    if (c->writes)
         file_writer_abort(&c->out);
     sha256_release(&c->hash);
     file_map_close(&c->in);
@@ -251,7 +253,26 @@ static void leave_out(struct eraser *e, size_t i)
     json_array_remove(files, i);
 }
 
-/* A split's files stand in the map one after the other, but those of other splits come in between: all are open at once. */
+static int end_file(struct eraser *e, struct copied *c, json_t *entry, struct err *err)
+{
+    const int rc = close_file(e, c, entry, err);
+    drop_file(c);
+    return rc;
+}
+
+/* A split's files stand in the map one after the other, but those of other splits come in between: one of each is open. */
+static int turn_to(struct eraser *e, struct copied *file, size_t i, json_t *files, struct err *err)
+{
+    if (file[i].state == OPEN)
+        return 0;
+    if (file[i].state == DONE)
+        return ERR(err, CORRUPT, "map.jsonl comes back to '%s', which was at its end", file[i].name);
+    for (size_t k = 0; k < json_array_size(files); k++)
+        if (file[k].state == OPEN && !strcmp(file[k].split, file[i].split))
+            TRY(end_file(e, &file[k], json_array_get(files, k), err));
+    return open_file(e, &file[i], err);
+}
+
 static int copy_all(struct eraser *e, const struct file_map *map, struct copied *file, json_t *files, struct err *err)
 {
     const char *at = map->data, *line;
@@ -264,7 +285,8 @@ static int copy_all(struct eraser *e, const struct file_map *map, struct copied 
         size_t i = 0;
         while (name && i < n_file && strcmp(file[i].name, name))
             i++;
-        const int rc = name && i < n_file ? one_line(e, &file[i], m, err) : ERR(err, CORRUPT, "map.jsonl names '%s', which build.json does not list", name ? name : "");
+        int rc = name && i < n_file ? turn_to(e, file, i, files, err) : ERR(err, CORRUPT, "map.jsonl names '%s', which build.json does not list", name ? name : "");
+        rc = rc ? rc : one_line(e, &file[i], m, err);
         json_decref(m);
         TRY(rc);
         if (e->o->progress && (e->n_line + e->n_gone) % 4096 == 0)
@@ -284,13 +306,19 @@ static int copy_files(struct eraser *e, struct err *err)
     int rc = file && path ? file_map_open(&map, path, err) : ERR(err, NOMEM, "no memory for %zu files", n);
     json_array_foreach(files, i, entry) {
         const char *name = json_string_value(json_object_get(entry, "path"));
-        if (!rc && (!name || strstr(name, "..") || *name == '/'))
-            rc = ERR(err, CORRUPT, "build.json names a file '%s'", name ? name : "");
-        rc = rc ? rc : open_file(e, &file[i], name, err);
+        const char *split = json_string_value(json_object_get(entry, "split"));
+        if (!rc && (!name || !split || strstr(name, "..") || *name == '/'))
+            rc = ERR(err, CORRUPT, "build.json names a file '%s'%s", name ? name : "", name && !split ? " of no split" : "");
+        if (!rc)
+            file[i] = (struct copied){ .name = name, .split = split };
     }
     rc = rc ? rc : copy_all(e, &map, file, files, err);
-    json_array_foreach(files, i, entry)
-        rc = rc ? rc : close_file(e, &file[i], entry, err);
+    json_array_foreach(files, i, entry) {
+        if (!rc && file[i].state == WAITS)               /* the map has no line of it: nor may it have one */
+            rc = open_file(e, &file[i], err);
+        if (!rc && file[i].state == OPEN)
+            rc = end_file(e, &file[i], entry, err);
+    }
     for (i = n; !rc && i-- > 0;)
         if (!file[i].n)
             leave_out(e, i);

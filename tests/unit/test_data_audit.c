@@ -614,6 +614,50 @@ static void a_mark_is_met_however_it_is_written(void **state)
     assert_string_equal(left_without("source=anna", left), "abd");           /* a mark of a name that the map has too */
 }
 
+/* A build of more files than a process may open, those of two splits in turns. */
+static void a_build_of_many_files_is_erased_from(void **state)
+{
+    (void)state;
+    enum { N = 150 };
+    struct rlimit before, few;
+    struct buf files, map;
+    json_t *told, *now;
+    char name[40], path[80];
+    buf_init(&files), buf_init(&map);
+    for (int i = 0; i < 2 * N; i++) {
+        const char *split = i % 2 ? "valid" : "train";
+        snprintf(name, sizeof name, "%s/%05d.jsonl", split, i / 2);
+        snprintf(path, sizeof path, "many/%s", name);
+        put_in_dir(path, i == 7 ? "{\"text\":\"b\"}\n" : "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
+        OK(buf_printf(&files, &err, "%s{\"path\": \"%s\", \"split\": \"%s\"}", i ? ", " : "", name, split));
+    }
+    for (int i = 0; i < N; i++)
+        for (int line = 1; line <= 2; line++)
+            for (int k = 0; k < 2; k++)
+                if (2 * i + k != 7 || line == 1)
+                    OK(buf_printf(&map, &err, "{\"file\":\"%s/%05d.jsonl\",\"line\":%d,\"record\":%d,\"source\":\"web\",\"sha256\":\"%02d\"}\n", k ? "valid" : "train", i, line, 4 * i + 2 * line + k, line));
+    char *build = mem_printf("{\"version\": \"v\", \"records\": %d, \"lines\": %d, \"splits\": {\"train\": {\"records\": %d, \"lines\": %d}, \"valid\": {\"records\": %d, \"lines\": %d}}, \"files\": [%s]}", 4 * N - 1,
+                             4 * N - 1, 2 * N, 2 * N, 2 * N - 1, 2 * N - 1, files.data);
+    put_in_dir("many/build.json", build);
+    put_in_dir("many/map.jsonl", map.data);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before, few.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    const int rc = erase("many", "fewer", "text=b", NULL, &told);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    OK(rc);
+    OK(tree_load(&now, in_dir("fewer/build.json"), 1 << 20, &err));
+    assert_int_equal(number(now, "lines"), 2 * N - 1);
+    assert_int_equal(json_array_size(json_object_get(now, "files")), 2 * N - 1);         /* valid/00003 had b alone */
+    assert_int_equal(number(json_object_get(json_object_get(now, "splits"), "valid"), "lines"), N - 1);
+    OK(buf_printf(&map, &err, "{\"file\":\"train/00000.jsonl\",\"line\":3,\"record\":9999,\"source\":\"web\",\"sha256\":\"00\"}\n"));
+    put_in_dir("many/map.jsonl", map.data);
+    json_decref(told);
+    assert_int_equal(erase("many", "again", "text=b", NULL, &told), ERR_CORRUPT);
+    json_decref(now), mem_free(build);
+    buf_release(&files), buf_release(&map);
+}
+
 static void erased_records_are_gone_and_the_rest_is_there(void **state)
 {
     (void)state;
@@ -706,6 +750,7 @@ int main(void)
         cmocka_unit_test(a_build_leads_back_to_its_sources),
         cmocka_unit_test(erased_records_are_gone_and_the_rest_is_there),
         cmocka_unit_test(a_mark_is_met_however_it_is_written),
+        cmocka_unit_test(a_build_of_many_files_is_erased_from),
         cmocka_unit_test(what_a_gate_refuses_is_not_added_to_an_index),
         cmocka_unit_test(a_folder_holds_one_audit),
         cmocka_unit_test(a_fresh_audit_leaves_nothing_of_another),
