@@ -37,6 +37,7 @@ struct job {
     struct replies replies; bool kept;
     char *replies_dir;                   /* of --due: their own, beside the results of earlier runs */
     double date, begin, shown;
+    sig_atomic_t stop_before;            /* cmd_stop as the scoring began */
     struct run_counts counts; bool ran;
 };
 
@@ -264,12 +265,28 @@ static int tell(struct job *j, const struct results *r, struct err *err)
     return rc;
 }
 
+/* What was answered until it was stopped is scored all the same; a signal that comes now ends that, too. */
+static bool scoring_goes_on(void *ctx, double share)
+{
+    struct job *j = ctx;
+    if (clock_wall() - j->shown > 0.5) {
+        j->shown = clock_wall();
+        log_progress("the interval of a score: %.0f %% of its draws", 100 * share);
+    }
+    return cmd_stop == j->stop_before;
+}
+
 static int score_and_tell(struct job *j, struct err *err)
 {
     struct results r;
     struct pool *pool;
     TRY(cmd_pool(&pool, err));
-    int rc = results_init(&r, &j->e, &j->list, (uint64_t)eval_asked.seed, pool, err);
+    const struct score_opts o = { .seed = (uint64_t)eval_asked.seed, .pool = pool, .goes_on = scoring_goes_on, .ctx = j };
+    j->stop_before = cmd_stop, j->shown = clock_wall();
+    int rc = results_init(&r, &j->e, &j->list, &o, err);
+    log_progress_end();
+    if (rc == ERR_STOPPED)
+        err_context(err, eval_asked.out_dir ? "there are no scores yet; the same command goes on" : "there are no scores yet");
     if (!rc)
         rc = tell(j, &r, err);
     results_release(&r);

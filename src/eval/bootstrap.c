@@ -90,7 +90,6 @@ struct job {
     bootstrap_of_sums of_sums; const void *sums_ctx;
     bootstrap_of_units of_units; void *units_ctx;
     int32_t *units;                         /* [n_thread][n_unit] */
-    struct pool *pool;                      /* units: NULL: this thread alone */
 };
 
 /* sum[j] += values[unit][j].  Four chains for the single column: one would wait for each addition. */
@@ -146,6 +145,40 @@ static void replicates(void *ctx, int i_item, int i_thread)
     const int64_t first = (int64_t)i_item * PER_ITEM, end = first + PER_ITEM < job->n_replicate ? first + PER_ITEM : job->n_replicate;
     for (int64_t r = first; r < end; r++)
         job->replicate[r] = job->of_sums ? replicate_of_sums(job, (uint64_t)r) : replicate_of_units(job, (uint64_t)r, i_thread);
+}
+
+/* ---- in parts, where somebody watches ---- */
+
+enum { GROUPS_MAX = 1000 };
+static int64_t n_group_of(int64_t n_unit) { return n_unit < GROUPS_MAX ? n_unit : GROUPS_MAX; }
+/* Of the work of a job the share that leaving out is, before the replicates; sums are nothing. */
+static double share_left_out(const struct job *job) { return job->of_sums ? 0 : (double)n_group_of(job->n_unit) / (double)(n_group_of(job->n_unit) + job->n_replicate); }
+
+#define PARTS 100
+
+struct work { pool_fn fn; void *ctx; int first; };
+
+static void work_on(void *ctx, int i_item, int i_thread)
+{
+    const struct work *w = ctx;
+    w->fn(w->ctx, w->first + i_item, i_thread);
+}
+
+/* fn of 0 .. n-1, which is the work from one share of all of it to another. */
+static int in_parts(pool_fn fn, void *ctx, int n, double from, double to, const struct bootstrap_opts *o, struct err *err)
+{
+    const int n_thread = o->pool ? pool_n_thread(o->pool) : 1, part = !o->goes_on ? n : n / PARTS > n_thread ? n / PARTS : n_thread;
+    for (int at = 0; at < n; at += part) {
+        struct work w = { fn, ctx, at };
+        const int some = n - at < part ? n - at : part;
+        if (o->goes_on && !o->goes_on(o->ctx, from + (to - from) * at / n))
+            return ERR(err, STOPPED, "stopped");
+        for (int i = 0; !o->pool && i < some; i++)
+            work_on(&w, i, 0);
+        if (o->pool)
+            pool_for(o->pool, some, work_on, &w);
+    }
+    return 0;
 }
 
 /* ---- intervals ---- */
@@ -214,7 +247,7 @@ static int check_finite(const double *v, int64_t n, const char *of, struct err *
 }
 
 /* Of a job with its statistic and out->estimate: `jackknife` fills n_left values, of what leaving out each unit, or group of units, gives. */
-static int run(struct job *job, void (*jackknife)(const struct job *job, double *value), int64_t n_left, const struct bootstrap_opts *o, struct bootstrap *out, struct err *err)
+static int run(struct job *job, int (*jackknife)(const struct job *job, double *value, const struct bootstrap_opts *o, struct err *err), int64_t n_left, const struct bootstrap_opts *o, struct bootstrap *out, struct err *err)
 {
     job->n_replicate = o->n_replicate ? o->n_replicate : 10000;
     out->n_unit = job->n_unit, out->n_replicate = job->n_replicate;
@@ -227,13 +260,11 @@ static int run(struct job *job, void (*jackknife)(const struct job *job, double 
     job->replicate = mem_alloc_array((size_t)job->n_replicate, sizeof *job->replicate);
     int rc = !left_out || !job->replicate ? ERR(err, NOMEM, "%lld replicates of %lld units do not fit into memory", (long long)job->n_replicate, (long long)job->n_unit) : 0;
     if (rc == 0) {
-        const int n_item = (int)((job->n_replicate + PER_ITEM - 1) / PER_ITEM);
-        jackknife(job, left_out);
-        for (int i = 0; !o->pool && i < n_item; i++)
-            replicates(job, i, 0);
-        if (o->pool)
-            pool_for(o->pool, n_item, replicates, job);
-        rc = check_finite(left_out, n_left, "without unit", err);
+        rc = jackknife(job, left_out, o, err);
+        if (rc == 0)
+            rc = in_parts(replicates, job, (int)((job->n_replicate + PER_ITEM - 1) / PER_ITEM), share_left_out(job), 1, o, err);
+        if (rc == 0)
+            rc = check_finite(left_out, n_left, "without unit", err);
     }
     if (rc == 0)
         rc = check_finite(job->replicate, job->n_replicate, "of replicate", err);
@@ -246,8 +277,9 @@ static int run(struct job *job, void (*jackknife)(const struct job *job, double 
 
 static const struct bootstrap nothing = { NAN, NAN, NAN, { NAN, NAN }, { NAN, NAN }, 0, 0 };
 
-static void jackknife_of_sums(const struct job *job, double *value)
+static int jackknife_of_sums(const struct job *job, double *value, const struct bootstrap_opts *o, struct err *err)
 {
+    (void)o, (void)err;
     double all[BOOTSTRAP_COLUMNS] = { 0 }, sum[BOOTSTRAP_COLUMNS];
     for (int64_t i = 0; i < job->n_unit; i++)
         for (int j = 0; j < job->m; j++)
@@ -257,6 +289,7 @@ static void jackknife_of_sums(const struct job *job, double *value)
             sum[j] = all[j] - job->values[i * job->m + j];
         value[i] = job->of_sums(sum, job->n_unit - 1, job->sums_ctx);
     }
+    return 0;
 }
 
 /* values[unit][column], the sums of each cluster; returns the number of units. */
@@ -314,7 +347,6 @@ double bootstrap_difference(const double *sum, int64_t n_unit, const void *ctx) 
 
 /* The statistic looks at all units each time, so that one by one would be quadratic: of many, groups of them are left out, each n_group-th unit in one.  The
  * acceleration is the same: a group's sum is less skewed by the root of its size, and there are fewer groups by as much. */
-enum { GROUPS_MAX = 1000 };
 struct leaving { const struct job *job; double *value; int64_t n_group; };
 
 static void leave_out(void *ctx, int i_item, int i_thread)
@@ -328,22 +360,18 @@ static void leave_out(void *ctx, int i_item, int i_thread)
     l->value[i_item] = l->job->of_units(unit, n, i_thread, l->job->units_ctx);
 }
 
-static int64_t n_group_of(int64_t n_unit) { return n_unit < GROUPS_MAX ? n_unit : GROUPS_MAX; }
 
-static void jackknife_of_units(const struct job *job, double *value)
+static int jackknife_of_units(const struct job *job, double *value, const struct bootstrap_opts *o, struct err *err)
 {
     struct leaving l = { job, value, n_group_of(job->n_unit) };
-    for (int i = 0; !job->pool && i < l.n_group; i++)
-        leave_out(&l, i, 0);
-    if (job->pool)
-        pool_for(job->pool, (int)l.n_group, leave_out, &l);
+    return in_parts(leave_out, &l, (int)l.n_group, 0, share_left_out(job), o, err);
 }
 
 int bootstrap_units(int64_t n_unit, bootstrap_of_units f, void *ctx, const struct bootstrap_opts *o, struct bootstrap *out, struct err *err)
 {
     *out = nothing;
     TRY(check(n_unit, o, err));
-    struct job job = { .n_unit = n_unit, .of_units = f, .units_ctx = ctx, .pool = o->pool };
+    struct job job = { .n_unit = n_unit, .of_units = f, .units_ctx = ctx };
     job.units = mem_alloc_array((size_t)(o->pool ? pool_n_thread(o->pool) : 1), (size_t)n_unit * sizeof *job.units);
     if (!job.units)
         return ERR(err, NOMEM, "a bootstrap of %lld units does not fit into memory", (long long)n_unit);

@@ -13,9 +13,10 @@
  *               estimate lies beyond all replicates, their end.
  *
  * Errors: ERR_RANGE for no units, more than 2^31 - 1, or options that are not possible; ERR_NUMERIC for values, or a statistic of a replicate, that
- * are not finite. */
+ * are not finite; ERR_STOPPED. */
 #ifndef EVAL_BOOTSTRAP_H
 #define EVAL_BOOTSTRAP_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
 #include "base/pool.h"
@@ -25,6 +26,7 @@ struct bootstrap_opts {
     uint64_t seed;
     double level;                   /* 0: 0.95 */
     struct pool *pool;              /* NULL: this thread alone */
+    bool (*goes_on)(void *ctx, double share); void *ctx;       /* asked now and then, by the caller's thread, with the share of the work that is done; false: ERR_STOPPED.  NULL: nobody */
 };
 struct bootstrap {
     double estimate, se;            /* on the data itself; standard deviation of the replicates */

@@ -7,7 +7,7 @@
 
 /* ---- scores of all tasks ---- */
 
-int results_init(struct results *r, const struct evaluation *e, const struct task_list *l, uint64_t seed, struct pool *pool, struct err *err)
+int results_init(struct results *r, const struct evaluation *e, const struct task_list *l, const struct score_opts *o, struct err *err)
 {
     *r = (struct results){ .e = e, .list = l, .score = mem_alloc_array((size_t)e->n_task, sizeof *r->score) };
     if (!r->score)
@@ -18,7 +18,7 @@ int results_init(struct results *r, const struct evaluation *e, const struct tas
         if (!r->score[i])
             return ERR(err, NOMEM, "no memory for %d scores", x->n_metric);
         for (int m = 0; m < x->n_metric; m++)
-            TRY(eval_score(x, m, seed, pool, &r->score[i][m], err));
+            TRY(eval_score(x, m, o, &r->score[i][m], err));
     }
     return 0;
 }

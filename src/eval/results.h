@@ -24,7 +24,7 @@ struct results_info {
 };
 
 struct results { const struct evaluation *e; const struct task_list *list; struct eval_score **score; };     /* score: [task][metric] */
-int results_init(struct results *r, const struct evaluation *e, const struct task_list *l, uint64_t seed, struct pool *pool, struct err *err);
+int results_init(struct results *r, const struct evaluation *e, const struct task_list *l, const struct score_opts *o, struct err *err);
 void results_release(struct results *r);
 /* Of a group's metric and filter, in its tasks that have it.  False: none has. */
 bool results_group(const struct results *r, const struct task_group *g, int i_metric, const char *filter, struct group_score *out);

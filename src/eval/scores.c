@@ -137,14 +137,16 @@ static int bootstrap_of(enum task_aggregate a, const struct counted *c, const st
 
 /* lm-evaluation-harness bootstraps perplexity, median, F1 and Matthews' correlation, and has none for the two weighted ones.  A draw
  * without a class has no F1, and text of no bytes no perplexity: there is no interval then. */
-static int score_others(enum task_aggregate a, const struct counted *c, uint64_t seed, struct pool *pool, struct eval_score *s, struct err *err)
+static int score_others(enum task_aggregate a, const struct counted *c, const struct score_opts *how, struct eval_score *s, struct err *err)
 {
     struct bootstrap b;
-    const struct bootstrap_opts o = { .n_replicate = 10000, .seed = seed, .level = SCORE_LEVEL, .pool = pool };
+    const struct bootstrap_opts o = { .n_replicate = 10000, .seed = how->seed, .level = SCORE_LEVEL, .pool = how->pool, .goes_on = how->goes_on, .ctx = how->ctx };
     struct err own = { 0 };
     const int rc = bootstrap_of(a, c, &o, &b, &own);
-    if (rc == ERR_NOMEM)
-        return ERR(err, NOMEM, "%s", own.msg);
+    if (rc == ERR_NOMEM || rc == ERR_STOPPED) {
+        *err = own;
+        return rc;
+    }
     if (rc < 0 || isnan(b.se))
         return 0;
     s->se = b.se, s->by = SCORE_BY_BOOTSTRAP, s->n_cluster = b.n_unit;
@@ -153,7 +155,7 @@ static int score_others(enum task_aggregate a, const struct counted *c, uint64_t
     return 0;
 }
 
-int eval_score(const struct eval_task *x, int i_metric, uint64_t seed, struct pool *pool, struct eval_score *out, struct err *err)
+int eval_score(const struct eval_task *x, int i_metric, const struct score_opts *o, struct eval_score *out, struct err *err)
 {
     struct counted c;
     const struct task_metric *m = &x->metric[i_metric];
@@ -163,7 +165,7 @@ int eval_score(const struct eval_task *x, int i_metric, uint64_t seed, struct po
         out->value = task_score_all(m->aggregate, c.value, 1, NULL, c.n);
         out->n_item = out->n_cluster = c.n;
         if (isfinite(out->value))
-            rc = is_mean(m->aggregate) ? score_mean_of(&c, out, err) : score_others(m->aggregate, &c, seed, pool, out, err);
+            rc = is_mean(m->aggregate) ? score_mean_of(&c, out, err) : score_others(m->aggregate, &c, o, out, err);
     }
     counted_release(&c);
     return rc;

@@ -21,8 +21,9 @@ struct eval_score {
     int64_t n_item, n_cluster;           /* that count */
 };
 #define SCORE_LEVEL 0.95
-/* seed: of the bootstrap. */
-int eval_score(const struct eval_task *x, int i_metric, uint64_t seed, struct pool *pool, struct eval_score *out, struct err *err);
+/* Of the bootstrap; goes_on: bootstrap.h's, of one score's work. */
+struct score_opts { uint64_t seed; struct pool *pool; bool (*goes_on)(void *ctx, double share); void *ctx; };
+int eval_score(const struct eval_task *x, int i_metric, const struct score_opts *o, struct eval_score *out, struct err *err);
 
 /* A group's metric: of its tasks' scores of one metric and filter.  Weighted by items, or the mean of the tasks: value = sum w_i value_i.
  *   stderr_items   lm-evaluation-harness's: pooled (by items), or of independent means

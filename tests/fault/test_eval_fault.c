@@ -96,7 +96,7 @@ static int tell(struct evaluation *e, struct err *er)
     json_t *o = NULL;
     struct buf all;
     buf_init(&all);
-    int rc = results_init(&r, e, &list, 1, pool, er);
+    int rc = results_init(&r, e, &list, &(struct score_opts){ .seed = 1, .pool = pool }, er);
     for (int i = 0; i < e->n_task && rc >= 0; i++) {
         char hex[SHA256_HEX];
         rc = results_samples(&r, e, i, keep_line, &all, hex, er);

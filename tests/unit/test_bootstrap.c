@@ -156,6 +156,48 @@ static void of_many_units_groups_are_left_out(void **state)
     mem_free(v);
 }
 
+struct watch { int n, stop_at; double last; };
+
+static bool watch(void *ctx, double share)
+{
+    struct watch *at = ctx;
+    assert_true(share >= at->last && share < 1);
+    at->last = share;
+    return at->n++ != at->stop_at;
+}
+
+/* Who watches changes no bit, sees the work go on, and may end it. */
+static void it_is_watched_and_stopped(void **state)
+{
+    (void)state;
+    enum { N_FEW = 50 };
+    double v[N_FEW];
+    struct bootstrap alone[2], watched[2];
+    for (uint64_t i = 0; i < N_FEW; i++)
+        v[i] = rng_normal(9, i);
+    const double *const columns[] = { v };
+    const struct bootstrap_opts plain = { .n_replicate = 3001, .seed = 4 };
+    OK(bootstrap_units(N_FEW, counted_mean, v, &plain, &alone[0], &err));
+    OK(bootstrap_sums(columns, 1, NULL, N_FEW, bootstrap_mean, NULL, &plain, &alone[1], &err));
+    for (int n_thread = 1; n_thread < 4; n_thread += 2) {
+        struct watch all = { .stop_at = -1 }, sums = { .stop_at = -1 }, early = { .stop_at = 1 }, late = { .stop_at = 30 };
+        struct bootstrap_opts o = { .n_replicate = 3001, .seed = 4, .goes_on = watch, .ctx = &all };
+        OK(pool_new(&o.pool, n_thread, &err));
+        OK(bootstrap_units(N_FEW, counted_mean, v, &o, &watched[0], &err));
+        o.ctx = &sums;
+        OK(bootstrap_sums(columns, 1, NULL, N_FEW, bootstrap_mean, NULL, &o, &watched[1], &err));
+        assert_memory_equal(alone, watched, sizeof alone);
+        assert_true(all.n > 50 && sums.n > 50 && all.last > 0.9 && sums.last > 0.9);
+        o.ctx = &early;
+        n_call = 0;
+        assert_int_equal(bootstrap_units(N_FEW, counted_mean, v, &o, &watched[0], &err), ERR_STOPPED);
+        assert_true(n_call < 10);
+        o.ctx = &late;
+        assert_int_equal(bootstrap_sums(columns, 1, NULL, N_FEW, bootstrap_mean, NULL, &o, &watched[1], &err), ERR_STOPPED);
+        pool_free(o.pool);
+    }
+}
+
 static void its_standard_error_is_the_one_by_formula(void **state)
 {
     (void)state;
@@ -204,6 +246,7 @@ int main(void)
         cmocka_unit_test(draws_are_uniform),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(of_many_units_groups_are_left_out),
+        cmocka_unit_test(it_is_watched_and_stopped),
         cmocka_unit_test(its_standard_error_is_the_one_by_formula),
         cmocka_unit_test(intervals_hold_the_truth_about_as_often_as_they_say),
     };

@@ -9,6 +9,7 @@
 
 static struct task_list list;
 static struct evaluation e;
+static const struct score_opts how = { .seed = 1 };
 
 /* Every item answered: of choices, the first with the likelihood of its number. */
 static void answer_all(void)
@@ -44,7 +45,7 @@ static struct eval_score score_of(const struct eval_task *x, const char *metric)
     struct eval_score s = { 0 };
     for (int m = 0; m < x->n_metric; m++)
         if (!strcmp(x->metric[m].name, metric)) {
-            OK(eval_score(x, m, 1, NULL, &s, &err));
+            OK(eval_score(x, m, &how, &s, &err));
             return s;
         }
     fail_msg("no metric %s", metric);
@@ -129,7 +130,7 @@ static void groups_are_pooled_as_there(void **state)
     (void)state;
     struct results r;
     struct group_score by_size, plain;
-    OK(results_init(&r, &e, &list, 1, NULL, &err));
+    OK(results_init(&r, &e, &list, &how, &err));
     assert_int_equal(list.n_group, 1);
     const struct task_group *g = &list.group[0];
     assert_true(g->n_task == 2 && g->n_metric == 1 && results_group(&r, g, 0, "none", &by_size));
@@ -217,6 +218,25 @@ static void targets_that_are_no_texts_are_compared_as_python_writes_them(void **
     task_free(t);
 }
 
+static bool not_on(void *ctx, double share) { return (void)ctx, (void)share, false; }
+
+/* A score that is drawn for can be stopped; one that is not is not asked. */
+static void scores_that_are_drawn_for_are_stopped(void **state)
+{
+    (void)state;
+    int n_stopped = 0, n_done = 0;
+    for (int i = 0; i < e.n_task; i++)
+        for (int m = 0; m < e.task[i].n_metric; m++) {
+            struct eval_score s, whole;
+            const int rc = eval_score(&e.task[i], m, &(struct score_opts){ .seed = 1, .goes_on = not_on }, &s, &err);
+            OK(eval_score(&e.task[i], m, &how, &whole, &err));
+            if (whole.by != SCORE_BY_NONE)
+                assert_int_equal(rc, whole.by == SCORE_BY_BOOTSTRAP ? ERR_STOPPED : 0);
+            n_stopped += rc != 0, n_done += !rc;
+        }
+    assert_true(n_stopped && n_done);
+}
+
 /* All right, in clusters: t has no width, and of nearly all it would go beyond 1. */
 static void a_share_of_clusters_stays_within_0_and_1_and_has_a_width(void **state)
 {
@@ -229,11 +249,11 @@ static void a_share_of_clusters_stays_within_0_and_1_and_has_a_width(void **stat
     assert_true(x->n <= 64 && x->n_metric == 2);
     for (int64_t i = 0; i < x->n; i++)
         before[i] = x->value[i * 2].v, x->value[i * 2].v = 1;
-    OK(eval_score(x, 0, 1, NULL, &s, &err));
+    OK(eval_score(x, 0, &how, &s, &err));
     OK(interval_wilson(s.n_cluster, s.n_cluster, SCORE_LEVEL, ci, &err));
     assert_true(s.n_cluster > 1 && s.n_cluster < s.n_item && s.by == SCORE_BY_SHARE && s.value == 1 && s.ci[0] == ci[0] && s.ci[1] == 1);
     x->value[0].v = 0;
-    OK(eval_score(x, 0, 1, NULL, &s, &err));
+    OK(eval_score(x, 0, &how, &s, &err));
     assert_true(s.by == SCORE_BY_MEAN && s.ci[0] < s.value && s.ci[1] == 1);
     for (int64_t i = 0; i < x->n; i++)
         x->value[i * 2].v = before[i];
@@ -318,6 +338,7 @@ int main(void)
         cmocka_unit_test(errors_of_groups_are_the_harness_s_and_their_intervals_follow_the_tasks),
         cmocka_unit_test(a_group_with_a_task_without_an_interval_has_none),
         cmocka_unit_test(targets_that_are_no_texts_are_compared_as_python_writes_them),
+        cmocka_unit_test(scores_that_are_drawn_for_are_stopped),
         cmocka_unit_test(a_share_of_clusters_stays_within_0_and_1_and_has_a_width),
         cmocka_unit_test(changes_of_generation_are_read),
         cmocka_unit_test(what_is_drawn_follows_do_sample),
