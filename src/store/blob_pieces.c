@@ -1,6 +1,7 @@
 #include "store/blob_pieces.h"
 #include <assert.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
@@ -116,6 +117,15 @@ static bool compare(const struct buf *was, const struct buf *is, uint64_t *from,
     *from = first * piece;
     *to = end * piece < size ? end * piece - 1 : size - 1;
     return first < n;
+}
+
+uint64_t blob_pieces_bytes(const char *path)
+{
+    struct stat s;
+    char *beside = mem_printf("%s.pieces", path);
+    const uint64_t bytes = beside && !stat(beside, &s) ? (uint64_t)s.st_size : 0;
+    mem_free(beside);
+    return bytes;
 }
 
 bool blob_pieces_find(const char *path, uint64_t *from, uint64_t *to)

@@ -18,6 +18,8 @@ void blob_pieces_add(struct blob_pieces *p, const void *data, size_t n);
 int blob_pieces_write(const struct blob_pieces *p, const char *path, struct err *err);       /* beside the blob at path, where it is long enough */
 int blob_pieces_make(const char *path, struct err *err);      /* of a blob that is there already, which is read */
 void blob_pieces_release(struct blob_pieces *p);
+/* Bytes of what lies beside the blob at path; 0: nothing does. */
+uint64_t blob_pieces_bytes(const char *path);
 /* The first run of pieces that are not as they were: bytes *from to *to, the last one. */
 bool blob_pieces_find(const char *path, uint64_t *from, uint64_t *to);
 #endif

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/blob_pieces.h"
 #include "store/registry_apply.h"
 #include "store/registry_gc_plan.h"
 #include "store/registry_needs.h"
@@ -63,11 +64,7 @@ static bool is_needed(const struct gc *c, enum kind kind, const char *id) { retu
 /* Of a blob the bytes of its .pieces too. */
 static uint64_t bytes_of(const char *path, const struct stat *s, bool is_blob)
 {
-    struct stat pieces;
-    char *beside = is_blob ? mem_printf("%s.pieces", path) : NULL;
-    const uint64_t more = beside && !stat(beside, &pieces) ? (uint64_t)pieces.st_size : 0;
-    mem_free(beside);
-    return (S_ISREG(s->st_mode) ? (uint64_t)s->st_size : 0) + more;
+    return (S_ISREG(s->st_mode) ? (uint64_t)s->st_size : 0) + (is_blob ? blob_pieces_bytes(path) : 0);
 }
 
 /* A name in a folder of blobs, or in versions/: what begins with a digest is ours. */

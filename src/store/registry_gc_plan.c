@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include "base/mem.h"
 #include "base/tree.h"
+#include "store/blob_pieces.h"
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to plan what is removed"); }
 
@@ -132,7 +133,7 @@ static json_t *entry(struct sizes *s, const char *id)
     char *path = blob_path(s->folder, id);
     if (!path)
         return NULL;
-    const uint64_t bytes = !stat(path, &st) ? (uint64_t)st.st_size : 0;
+    const uint64_t bytes = !stat(path, &st) ? (uint64_t)st.st_size + blob_pieces_bytes(path) : 0;
     mem_free(path);
     b = json_pack("{s:I, s:I, s:b}", "bytes", (json_int_t)bytes, "users", (json_int_t)0, "pinned", 0);
     if (!b || json_object_set_new(s->blob, id, b))
