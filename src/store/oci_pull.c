@@ -9,7 +9,7 @@
 #include "store/fetch.h"
 #include "store/oci_transfer.h"
 
-enum { RENEWALS = 100, SIGNATURES_MAX = 20 };
+enum { RENEWALS = 100, SIGNATURES_MAX = 20, PAGES_MAX = 100 };
 #define ACCEPT OCI_MANIFEST ", application/vnd.docker.distribution.manifest.v2+json"
 
 struct pull {
@@ -24,9 +24,10 @@ struct pull {
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to pull"); }
 
-static int get(struct pull *p, const char *what, const char *reference, const char *accept, struct buf *out, int *status, struct err *err)
+/* Takes the url; reference: what it is of, for messages.  next (may be NULL): the url of the page behind it, where it has one. */
+static int get_at(struct pull *p, char *url, const char *reference, const char *accept, struct buf *out, int *status, char **next, struct err *err)
 {
-    char *url = mem_printf("%s/%s/%s", p->r->base, what, reference);
+    char link[2048];
     if (!url)
         return no_memory(err);
     struct oci_call c = { .method = "GET", .url = url, .accept = accept, .out = out, .out_max = OCI_MANIFEST_MAX };
@@ -34,15 +35,23 @@ static int get(struct pull *p, const char *what, const char *reference, const ch
     *status = c.status;
     if (!rc && c.status != 200)
         rc = oci_call_error(p->r, &c, reference, err);
+    fetch_link_next(c.link, link, sizeof link);
+    if (!rc && next && *link)
+        rc = oci_absolute(next, p->r, link, "the next page", err);
     mem_free(url);
     return rc;
+}
+
+static int get(struct pull *p, const char *what, const char *reference, const char *accept, struct buf *out, int *status, char **next, struct err *err)
+{
+    return get_at(p, mem_printf("%s/%s/%s", p->r->base, what, reference), reference, accept, out, status, next, err);
 }
 
 static int get_manifest(struct pull *p, const char *reference, struct buf *out, char sha256[SHA256_HEX], struct err *err)
 {
     int status;
     const char *expected = oci_digest(reference);
-    TRY(get(p, "manifests", reference, ACCEPT, out, &status, err));
+    TRY(get(p, "manifests", reference, ACCEPT, out, &status, NULL, err));
     TRY(sha256_of(out->data, out->len, sha256, err));
     return !expected || !strcmp(expected, sha256) ? 0 : ERR(err, CORRUPT, "%s: the manifest that came has the digest sha256:%s, expected %s", p->r->ref.host, sha256, reference);
 }
@@ -194,40 +203,63 @@ static int take_signature(struct pull *p, const char *name, const char *digest, 
     return rc;
 }
 
-/* By the API of referrers, or the tag that stands for it. */
-static int list_referrers(struct pull *p, const char *sha256, json_t **out, struct err *err)
+/* By the API of referrers, or the tag that stands for it; *next: the page behind it, or NULL. */
+static int list_referrers(struct pull *p, const char *sha256, struct buf *text, char **next, struct err *err)
 {
     char reference[SHA256_HEX + 8];
-    struct buf text;
     int status;
-    *out = NULL;
-    buf_init(&text);
     snprintf(reference, sizeof reference, "sha256:%s", sha256);
-    int rc = get(p, "referrers", reference, OCI_INDEX, &text, &status, err);
+    int rc = get(p, "referrers", reference, OCI_INDEX, text, &status, next, err);
     if (rc && status >= 400 && status < 500) {
         reference[6] = '-';
-        rc = get(p, "manifests", reference, OCI_INDEX, &text, &status, err);
+        rc = get(p, "manifests", reference, OCI_INDEX, text, &status, NULL, err);
         if (rc && status >= 400 && status < 500) {
-            buf_release(&text);
+            buf_clear(text);
             return 0;
         }
     }
-    if (!rc)
-        rc = tree_parse_json(out, text.data, text.len, "the list of referrers", err);
-    buf_release(&text);
+    return rc;
+}
+
+/* Those of one page.  *n_left: of how many it was enough. */
+static int take_page(struct pull *p, const char *name, const struct buf *text, int *n_left, struct err *err)
+{
+    json_t *index, *e;
+    size_t i;
+    TRY(tree_parse_json(&index, text->data, text->len, "the list of referrers", err));
+    int rc = 0;
+    json_array_foreach(json_object_get(index, "manifests"), i, e)
+        if (!rc && !strncmp(tree_text_at(e, "artifactType"), "application/vnd.dev.sigstore.bundle", 35) && oci_digest(tree_text_at(e, "digest"))) {
+            if (p->out->n_signature < SIGNATURES_MAX)
+                rc = take_signature(p, name, tree_text_at(e, "digest"), err);
+            else
+                ++*n_left;
+        }
+    json_decref(index);
     return rc;
 }
 
 static int take_signatures(struct pull *p, const char *name, const char *sha256, struct err *err)
 {
-    json_t *index, *e;
-    size_t i;
-    TRY(list_referrers(p, sha256, &index, err));
-    int rc = 0;
-    json_array_foreach(json_object_get(index, "manifests"), i, e)
-        if (!rc && p->out->n_signature < SIGNATURES_MAX && !strncmp(tree_text_at(e, "artifactType"), "application/vnd.dev.sigstore.bundle", 35) && oci_digest(tree_text_at(e, "digest")))
-            rc = take_signature(p, name, tree_text_at(e, "digest"), err);
-    json_decref(index);
+    struct buf text;
+    char *next = NULL;
+    int status, n_left = 0, n_page = 0;
+    buf_init(&text);
+    int rc = list_referrers(p, sha256, &text, &next, err);
+    if (!rc && text.len)
+        rc = take_page(p, name, &text, &n_left, err);
+    while (!rc && next && ++n_page < PAGES_MAX) {
+        char *url = next;
+        next = NULL;
+        buf_clear(&text);
+        rc = get_at(p, url, "referrers", OCI_INDEX, &text, &status, &next, err);
+        if (!rc)
+            rc = take_page(p, name, &text, &n_left, err);
+    }
+    if (!rc && (n_left || next))
+        log_warn("%s has %d signatures here, and more there are left out", name, SIGNATURES_MAX);
+    mem_free(next);
+    buf_release(&text);
     return rc;
 }
 

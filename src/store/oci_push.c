@@ -12,6 +12,8 @@
 
 enum { ANSWER_MAX = 1 << 20 };
 
+#define UPLOAD "the place of the upload"
+
 struct push {
     struct registry *g;
     struct oci_remote *r;
@@ -30,19 +32,6 @@ static void show_progress(void *ctx, uint64_t sent)
     const struct push *p = ctx;
     char a[32], b[32];
     log_progress("%s: %s of %s", *p->blob->title ? p->blob->title : "blob", fmt_bytes(a, (double)(p->from + sent)), fmt_bytes(b, (double)p->blob->bytes));
-}
-
-/* Relative to the repository, or a whole address. */
-static int absolute(const struct push *p, const char *location, char **url, struct err *err)
-{
-    const char *host = strstr(p->r->base, "://") + 3, *end = strchr(host, '/');
-    if (!strncmp(location, "https://", 8) || (!strncmp(location, "http://", 7) && !strncmp(p->r->base, "http:", 5)))
-        *url = mem_strdup(location);
-    else if (*location == '/')
-        *url = mem_printf("%.*s%s", (int)(end - p->r->base), p->r->base, location);
-    else
-        return ERR(err, FORMAT, "%s: the place of the upload is '%.200s', expected an address", p->r->ref.host, location);
-    return *url ? 0 : no_memory(err);
 }
 
 /* ---- where an upload goes on ---- */
@@ -81,7 +70,7 @@ static bool ask_upload(struct push *p, char **url, uint64_t *from)
     const char *dash = strchr(c.sent_range, '-');
     *from = dash && strtoull(dash + 1, NULL, 10) ? strtoull(dash + 1, NULL, 10) + 1 : 0;
     char *next;
-    if (*c.location && !absolute(p, c.location, &next, &none)) {
+    if (*c.location && !oci_absolute(&next, p->r, c.location, UPLOAD, &none)) {
         mem_free(*url);
         *url = next;
     }
@@ -98,7 +87,7 @@ static int begin_upload(struct push *p, char **url, struct err *err)
     if (!rc && c.status != 202)
         rc = oci_call_error(p->r, &c, "an upload cannot begin", err);
     if (!rc)
-        rc = absolute(p, c.location, url, err);
+        rc = oci_absolute(url, p->r, c.location, UPLOAD, err);
     mem_free(at);
     return rc;
 }
@@ -125,7 +114,7 @@ static int send_piece(struct push *p, char **url, struct file_stream *s, uint64_
         return oci_call_error(p->r, &c, "an upload", err);
     if (!rc && *c.location) {
         char *next;
-        TRY(absolute(p, c.location, &next, err));
+        TRY(oci_absolute(&next, p->r, c.location, UPLOAD, err));
         mem_free(*url);
         *url = next;
     }

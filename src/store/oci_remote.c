@@ -89,7 +89,8 @@ static size_t on_header(char *line, size_t one, size_t n, void *ctx)
     struct oci_call *c = ((struct try *)ctx)->c;
     const struct { const char *name; char *to; size_t size; } wanted[] = {
         { "Location", c->location, sizeof c->location }, { "Range", c->sent_range, sizeof c->sent_range }, { "Docker-Content-Digest", c->digest, sizeof c->digest },
-        { "OCI-Subject", c->subject, sizeof c->subject }, { "WWW-Authenticate", c->challenge, sizeof c->challenge } };
+        { "OCI-Subject", c->subject, sizeof c->subject }, { "WWW-Authenticate", c->challenge, sizeof c->challenge },
+        { "Link", c->link, sizeof c->link } };
     const char *colon = memchr(line, ':', n);
     (void)one;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted && colon; i++)
@@ -202,7 +203,7 @@ static int try_once(struct oci_remote *r, struct oci_call *c, struct err *err)
     CURLcode code = CURLE_OK;
     long status = 0;
     c->status = 0;
-    *c->location = *c->sent_range = *c->digest = *c->subject = *c->challenge = 0;
+    *c->location = *c->sent_range = *c->digest = *c->subject = *c->challenge = *c->link = 0;
     if (c->out)
         buf_clear(c->out);
     int rc = h ? set_headers(r, c, &headers, err) : no_memory(err);
@@ -351,6 +352,18 @@ int oci_call(struct oci_remote *r, struct oci_call *c, struct err *err)
             return rc;
         pause_s(r, n);
     }
+}
+
+int oci_absolute(char **url, const struct oci_remote *r, const char *place, const char *what, struct err *err)
+{
+    const char *host = strstr(r->base, "://") + 3, *end = strchr(host, '/');
+    if (!strncmp(place, "https://", 8) || (!strncmp(place, "http://", 7) && !strncmp(r->base, "http:", 5)))
+        *url = mem_strdup(place);
+    else if (*place == '/')
+        *url = mem_printf("%.*s%s", (int)(end - r->base), r->base, place);
+    else
+        return ERR(err, FORMAT, "%s: %s is '%.200s', expected an address", r->ref.host, what, place);
+    return *url ? 0 : no_memory(err);
 }
 
 int oci_call_error(const struct oci_remote *r, const struct oci_call *c, const char *what, struct err *err)

@@ -29,10 +29,12 @@ struct oci_call {
     bool to_realm;                       /* who asks is shown to whoever the url names */
     /* of the answer */
     int status;
-    char location[2048], sent_range[64], digest[140], subject[140], challenge[1024];
+    char location[2048], sent_range[64], digest[140], subject[140], challenge[1024], link[2048];
 };
 /* 0 whatever the status; ERR_IO where none came, ERR_STOPPED. */
 int oci_call(struct oci_remote *r, struct oci_call *c, struct err *err);
+/* An address that an answer named (what: whose, for the message), in full; free with mem_free.  ERR_FORMAT: it is none, or leaves TLS. */
+int oci_absolute(char **url, const struct oci_remote *r, const char *place, const char *what, struct err *err);
 /* As an error: ERR_NOTFOUND of 404, ERR_BUSY of 429, else ERR_IO, with the registry's own words. */
 int oci_call_error(const struct oci_remote *r, const struct oci_call *c, const char *what, struct err *err);
 

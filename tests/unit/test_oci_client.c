@@ -24,6 +24,8 @@ static struct far {
     bool loses_reply;                        /* the first PATCH is taken, its reply lost */
     const char *manifest;                    /* of v1; NULL: there is none */
     int n_blob;                              /* times that a blob was asked for */
+    int n_page;                              /* pages of referrers that were asked for; the second has a signature */
+    bool asked_for_signature;
     int n_token, n_used, n_patch, n_put_manifest;
     bool shown_elsewhere, asked_for_token_well;
     char upload[200];
@@ -87,6 +89,14 @@ static void answer(int fd, const char *request, const char *body, size_t n)
         reply(fd, 204, head, "");
     } else if (!strncmp(request, "GET /v2/m/manifests/v1 ", 23) && far.manifest) {
         reply(fd, 200, "", far.manifest);
+    } else if (!strncmp(request, "GET /v2/m/referrers/sha256:", 27)) {
+        const bool first = !far.n_page++;
+        assert_true(first == !strstr(request, "?last=a"));
+        reply(fd, 200, first ? "Link: </v2/m/referrers/sha256:00?last=a>; rel=\"next\"\r\n" : "",
+              first ? "{\"manifests\": []}" : "{\"manifests\": [{\"artifactType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\", \"digest\": \"sha256:" OCI_EMPTY_SHA256 "\"}]}");
+    } else if (!strncmp(request, "GET /v2/m/manifests/sha256:" OCI_EMPTY_SHA256, 91)) {
+        far.asked_for_signature = true;
+        reply(fd, 404, "", "");
     } else if (!strncmp(request, "GET /v2/m/blobs/sha256:", 23)) {
         far.n_blob++;
         reply(fd, 404, "", "");
@@ -260,6 +270,8 @@ static void a_blob_that_an_earlier_pull_had_fetched_is_not_fetched_again(void **
         assert_int_equal(result.n_moved, whole);
         if (whole)
             OK(rc);
+        assert_int_equal(far.n_page, whole ? 2 : 0);
+        assert_int_equal(far.asked_for_signature, whole);
     }
 }
 
