@@ -94,6 +94,33 @@ static int find_number(struct registry *g, const char *name, int64_t number, str
     return registry_find(g, &ref, out, err);
 }
 
+/* Manifest and config of a version have the same digests for good: [of one, of the other] is made once and kept with the registry.  NULL: see err. */
+static const json_t *digests_of(struct registry *g, const struct registry_version *v, struct err *err)
+{
+    struct buf text[2];
+    char key[400], hex[2][SHA256_HEX];
+    json_t *memo = registry_memo(g), *kept;
+    snprintf(key, sizeof key, "oci/%s@%lld/%s/%s", v->name, (long long)v->number, v->manifest, v->facts);
+    if ((kept = json_object_get(memo, key)))
+        return kept;
+    buf_init(&text[0]), buf_init(&text[1]);
+    int rc = memo ? make_version(g, v, &text[0], &text[1], err) : no_memory(err);
+    for (int i = 0; i < 2 && !rc; i++)
+        rc = sha256_of(text[i].data, text[i].len, hex[i], err);
+    if (!rc && json_object_set_new(memo, key, kept = json_pack("[s, s]", hex[0], hex[1])))
+        rc = no_memory(err);
+    buf_release(&text[0]), buf_release(&text[1]);
+    return rc ? NULL : kept;
+}
+
+/* *may: what is made of the version may have that digest.  A signature may come later, or another. */
+static int may_be(struct registry *g, const struct registry_version *v, enum made what, const char *sha256, bool *may, struct err *err)
+{
+    const json_t *of = what == MADE_SIGNATURE ? NULL : digests_of(g, v, err);
+    *may = what == MADE_SIGNATURE || (of && !strcmp(json_string_value(json_array_get(of, what == MADE_CONFIG)), sha256));
+    return of || what == MADE_SIGNATURE ? 0 : err->code;
+}
+
 /* Which of what can be made of this name's versions has the digest?  Appended to out.  1: found. */
 static int find_made(struct registry *g, const char *name, const char *sha256, enum made from, enum made to, struct registry_version *v, struct buf *out, struct err *err)
 {
@@ -102,10 +129,14 @@ static int find_made(struct registry *g, const char *name, const char *sha256, e
     for (size_t i = 0; i < json_array_size(number) && !rc && !found; i++)
         for (enum made what = from; what <= to && !rc && !found; what++) {
             char hex[SHA256_HEX];
+            bool may = false;
             buf_clear(out);
             rc = find_number(g, name, json_integer_value(json_array_get(number, i)), v, err);
             if (!rc)
-                rc = make(g, v, what, out, err);
+                rc = may_be(g, v, what, sha256, &may, err);
+            if (rc || !may)
+                continue;
+            rc = make(g, v, what, out, err);
             if (!rc)
                 rc = sha256_of(out->data, out->len, hex, err);
             found = !rc && out->len && !strcmp(hex, sha256);

@@ -15,10 +15,11 @@ enum {
     SQLITE_MIN = 512                     /* of a database that is more than an empty file */
 };
 
-struct registry { struct db *db; char *folder; };
+struct registry { struct db *db; char *folder; json_t *memo; };
 
 struct db *registry_db(struct registry *g) { return g->db; }
 const char *registry_folder(const struct registry *g) { return g->folder; }
+json_t *registry_memo(struct registry *g) { return g->memo ? g->memo : (g->memo = json_object()); }
 
 /* ---- opening ---- */
 
@@ -109,6 +110,7 @@ void registry_close(struct registry *g)
     if (!g)
         return;
     db_close(g->db);
+    json_decref(g->memo);
     mem_free(g->folder);
     mem_free(g);
 }

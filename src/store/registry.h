@@ -31,6 +31,8 @@ int registry_open(struct registry **out, const char *where, bool make, struct er
 void registry_close(struct registry *g);                  /* NULL is fine */
 struct db *registry_db(struct registry *g);
 const char *registry_folder(const struct registry *g);
+/* An object that lives as long as g: what was worked out of versions, which do not change, by whoever needs it again.  Keys begin with who that is. */
+json_t *registry_memo(struct registry *g);                /* NULL: no memory */
 
 /* The digest of the journal's first record: what a registry is told from others by, wherever it is copied to.  "": its journal is empty. */
 int registry_id(struct registry *g, char id[SHA256_HEX], struct err *err);

@@ -8,6 +8,8 @@
 #include "../test.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/mem.h"
+#include "store/oci_registry.h"
 #include "store/oci_transfer.h"
 
 static struct err err;
@@ -275,11 +277,41 @@ static void a_blob_that_an_earlier_pull_had_fetched_is_not_fetched_again(void **
     }
 }
 
+/* What is made of a version is made once: a client asks for each blob before it sends it, and most are not here. */
+static void a_digest_that_is_not_here_costs_no_reading_twice(void **state)
+{
+    (void)state;
+    struct registry *g;
+    struct registry_version v;
+    struct oci_found found;
+    struct oci_manifest m;
+    struct buf config;
+    const char *none = "00000000000000000000000000000000000000000000000000000000000000ff";
+    OK(registry_open(&g, in_dir("registry"), true, &err));
+    OK(file_write_all(in_dir("weights"), TEXT_OF_FILE, strlen(TEXT_OF_FILE), &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("weights") }, &(struct journal_by){ .actor = "tester" }, &v, &err));
+    buf_init(&config);
+    assert_int_equal(oci_find_config(g, "m", none, &config, &err), ERR_NOTFOUND);
+    OK(oci_find(g, "m", "1", &found, &err));
+    OK(oci_manifest_parse(&m, found.text.data, found.text.len, &err));
+    OK(oci_find_config(g, "m", m.config.sha256, &config, &err));
+    assert_true(config.len > 2);
+    char *facts = blob_path(registry_folder(g), v.facts);
+    OK(unlink(facts));
+    assert_int_equal(oci_find_config(g, "m", none, &config, &err), ERR_NOTFOUND);
+    assert_non_null(strstr(err.msg, none));
+    mem_free(facts);
+    oci_manifest_release(&m);
+    buf_release(&found.text), buf_release(&config);
+    registry_close(g);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, remove_dir)
     const struct CMUnitTest tests[] = { T(a_token_is_fetched_where_the_registry_says_and_again_when_it_expired), T(a_wrong_password_and_a_place_of_tokens_that_is_none_are_told),
                                         T(a_blob_that_an_earlier_pull_had_fetched_is_not_fetched_again),
+                                        T(a_digest_that_is_not_here_costs_no_reading_twice),
                                         T(a_reply_that_is_lost_after_the_last_byte_costs_nothing) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
