@@ -8,11 +8,13 @@ static int by_value(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
+void stat_sort(double *v, size_t n) { qsort(v, n, sizeof *v, by_value); }
+
 double stat_quantile(double *v, int n, double q)
 {
     if (n < 1)
         return 0;
-    qsort(v, (size_t)n, sizeof *v, by_value);
+    stat_sort(v, (size_t)n);
     const double at = q * (n - 1);
     const int i = (int)at;
     return i + 1 < n ? v[i] + (at - i) * (v[i + 1] - v[i]) : v[n - 1];

@@ -1,10 +1,10 @@
 #include "eval/bisect.h"
 #include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "infer/probs.h"
 
 enum { OLD, NEW };
@@ -384,17 +384,11 @@ static int parts_of(struct bisection *b, struct bisect_stage *stage, int s, stru
     return 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void find_first_stage(struct bisection *b, struct bisect *out)
 {
     for (int l = 0; l < b->n_layer; l++)
         b->kl[l] = out->stage[l + 1].error;
-    qsort(b->kl, (size_t)b->n_layer, sizeof *b->kl, by_value);
+    stat_sort(b->kl, (size_t)b->n_layer);
     const double median = b->kl[(b->n_layer - 1) / 2];         /* of an even number the lower: of two layers one may differ */
     out->first_stage = -1;
     for (int s = 0; s < out->n_stage && out->first_stage < 0; s++)

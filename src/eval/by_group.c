@@ -1,9 +1,9 @@
 #include "eval/by_group.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/stat.h"
 #include "eval/bootstrap.h"
 #include "eval/contingency.h"
 #include "eval/dist.h"
@@ -335,12 +335,6 @@ static bool units_are_whole(const struct units *u, const int32_t *of)
     return true;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The 95 % quantile as calib_null() takes it: the ceil(.95 (R + 1))-th smallest of R. */
 static int null_of(struct drawing *d, const struct by_group_opts *o, double *q95, struct err *err)
 {
@@ -363,7 +357,7 @@ static int null_of(struct drawing *d, const struct by_group_opts *o, double *q95
         gap[r] = gap_of(&mine, mine.sum);
     }
     if (!rc) {
-        qsort(gap, (size_t)n_null, sizeof *gap, by_value);
+        stat_sort(gap, (size_t)n_null);
         const int64_t k = (int64_t)ceil(0.95 * (n_null + 1));
         *q95 = gap[k > n_null ? n_null - 1 : k - 1];
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/stat.h"
 
 /* ---- columns ---- */
 
@@ -375,12 +376,6 @@ static void draw_one(void *ctx, int i_rep, int i_thread)
     measure(c, w, d->v + (size_t)i_rep * CALIB_N_METRIC);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void summarise(struct calib_null *out, const double *v, const double *draws, int n_rep, double *column)
 {
     out->n_rep = n_rep;
@@ -391,7 +386,7 @@ static void summarise(struct calib_null *out, const double *v, const double *dra
             sum += column[r] = draws[(size_t)r * CALIB_N_METRIC + (size_t)m];
             n_above += column[r] >= v[m];
         }
-        qsort(column, (size_t)n_rep, sizeof *column, by_value);
+        stat_sort(column, (size_t)n_rep);
         const bool known = !isnan(v[m]);
         out->mean[m] = known ? sum / n_rep : NAN;
         out->q95[m] = known ? column[(19 * (n_rep + 1) + 19) / 20 - 1] : NAN;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/stat.h"
 #include "eval/dist.h"
 
 const char *conformal_name(enum conformal_kind kind)
@@ -43,12 +44,6 @@ void conformal_scores(const struct conformal *f, const struct calib *c, int32_t 
 }
 
 /* ---- fitting ---- */
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 int64_t conformal_l(int64_t n, double alpha)
 {
@@ -111,7 +106,7 @@ int conformal_fit(struct conformal *f, const struct calib *c, const int32_t *ite
             conformal_scores(f, c, item[i], s.score, s.rank);
             own[i] = s.score[c->label[item[i]]];
         }
-        qsort(own, (size_t)n, sizeof *own, by_value);
+        stat_sort(own, (size_t)n);
         const int64_t l = conformal_l(n, f->alpha);
         f->n = n;
         f->q = l ? own[n - l] : INFINITY;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 #include "base/mem.h"
+#include "base/stat.h"
 #include "base/tree.h"
 #include "eval/evidence.h"
 
@@ -35,19 +36,13 @@ int membership_zlib(const char *text, size_t n, size_t *bytes, struct err *err)
     return 0;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Means of the least values, of each share; sorts v. */
 static void least_means(double *v, int n, double *out)
 {
     static const int percent[] = { 5, 10, 20, 30, 40, 50, 60 };
     double sum = 0;
     int done = 0;
-    qsort(v, (size_t)n, sizeof *v, ascending);
+    stat_sort(v, (size_t)n);
     for (size_t i = 0; i < sizeof percent / sizeof *percent; i++) {
         int k = (int)((int64_t)n * percent[i] / 100);
         k = k ? k : 1;

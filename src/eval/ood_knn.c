@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include "base/mem.h"
+#include "base/stat.h"
 #include "cpu/kernels.h"
 #include "eval/ood.h"
 
@@ -57,12 +57,6 @@ static float kth_largest(float *v, int64_t n, int64_t k)
     return v[at];
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double distance2(const struct knn *q, int64_t i, int64_t j)
 {
     const float *a = q->x + (size_t)i * (size_t)q->d, *b = q->bank + (size_t)j * (size_t)q->d;
@@ -85,7 +79,7 @@ static double score_row(const struct knn *q, int64_t i, const float *product, co
     for (int64_t j = 0; j < q->n_bank; j++)
         if (product[j] >= least)
             s->near[n_near++] = distance2(q, i, j);
-    qsort(s->near, (size_t)n_near, sizeof *s->near, by_value);
+    stat_sort(s->near, (size_t)n_near);
     return -sqrt(s->near[q->k - 1]);
 }
 

@@ -1,8 +1,8 @@
 /* task_score.c - replies to values, as ConfigurableTask.process_results has them, and values to a score (api/metrics.py). */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/stat.h"
 #include "eval/task_impl.h"
 #include "model/unicode.h"
 
@@ -375,12 +375,6 @@ struct values { const struct task_value *v; size_t stride; const int64_t *of; in
 
 static const struct task_value *value_at(const struct values *x, int64_t i) { return &x->v[(size_t)(x->of ? x->of[i] : i) * x->stride]; }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(const struct values *x)
 {
     double *v = mem_alloc_array((size_t)x->n + 1, sizeof *v), out = NAN;
@@ -391,7 +385,7 @@ static double median(const struct values *x)
         if (!isnan(value_at(x, i)->v))
             v[n++] = value_at(x, i)->v;
     if (n) {
-        qsort(v, (size_t)n, sizeof *v, by_value);
+        stat_sort(v, (size_t)n);
         out = v[n / 2];
     }
     mem_free(v);

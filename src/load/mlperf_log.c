@@ -1,12 +1,12 @@
 #include "load/mlperf_log.h"
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "base/when.h"
 
 #define RULE "================================================\n"
@@ -26,12 +26,6 @@ struct facts {
     int rc;                              /* of the first line that could not be added */
 };
 
-static int by_value(const void *pa, const void *pb)
-{
-    const double a = *(const double *)pa, b = *(const double *)pb;
-    return (a > b) - (a < b);
-}
-
 static double at_rank(const double *sorted, int64_t n, double p)
 {
     const int64_t i = (int64_t)floor((double)n * p + 1e-9);
@@ -47,7 +41,7 @@ static int tell_of(const struct mlperf_times *t, double target, struct told *out
     if (!v)
         return ERR(err, NOMEM, "no memory for %lld times", (long long)t->n);
     memcpy(v, t->x, (size_t)t->n * sizeof *v);
-    qsort(v, (size_t)t->n, sizeof *v, by_value);
+    stat_sort(v, (size_t)t->n);
     for (int64_t i = 0; i < t->n; i++)
         out->mean += v[i] / (double)t->n;
     out->least = v[0], out->most = v[t->n - 1], out->target = at_rank(v, t->n, target);

@@ -30,12 +30,6 @@ int load_limits_parse(struct load_limits *out, const char *text, struct err *err
 
 /* ---- does it keep up? ---- */
 
-static int by_value(const void *pa, const void *pb)
-{
-    const double a = *(const double *)pa, b = *(const double *)pb;
-    return (a > b) - (a < b);
-}
-
 /* How many of ascending values are at most x. */
 static int up_to(const double *v, int n, double x)
 {
@@ -83,7 +77,7 @@ struct load_growth load_growth_of(const double *from, const double *over, int n)
         return g;
     }
     memcpy(sorted, over, (size_t)n * sizeof *over);
-    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    stat_sort(sorted, (size_t)n);
     g = growth(from, sorted, n);
     mem_free(sorted);
     return g;
@@ -184,8 +178,8 @@ static void find_open_max(const struct load_run *run, double *v, struct load_sum
             from[n] = run->reply[i].sent, over[n++] = run->reply[i].over;
     memmove(from + n, over, (size_t)n * sizeof *over);
     over = from + n;
-    qsort(from, (size_t)n, sizeof *from, by_value);
-    qsort(over, (size_t)n, sizeof *over, by_value);
+    stat_sort(from, (size_t)n);
+    stat_sort(over, (size_t)n);
     for (int i = 0; i < n; i++) {
         while (k < n && over[k] <= from[i])
             k++;
@@ -215,8 +209,8 @@ static void find_growth(const struct load_run *run, double *v, struct load_summa
     for (int i = 0; i < run->n; i++)
         if (run->reply[i].end != LOAD_NONE)
             from[n] = run->reply[i].from, over[n++] = run->reply[i].over;
-    qsort(over, (size_t)n, sizeof *over, by_value);
-    qsort(from, (size_t)n, sizeof *from, by_value);
+    stat_sort(over, (size_t)n);
+    stat_sort(from, (size_t)n);
     s->growth = growth(from, over, n);
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/stat.h"
 #include "base/tree.h"
 
 /* Tuned to nothing: ten robust standard deviations are never reached by batches of a text that is learned, and what one bad
@@ -33,15 +34,9 @@ static void add(struct doctor_window *w, int cap, double x)
     w->n += w->n < cap;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *v, int n)
 {
-    qsort(v, (size_t)n, sizeof *v, ascending);
+    stat_sort(v, (size_t)n);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
