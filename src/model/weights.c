@@ -577,12 +577,13 @@ static const struct st_tensor *find_part(const struct matched *m, const struct w
     return weights_names_find(&m->names, w, j, p);
 }
 
-static void shape_text(char out[200], int rank, const int64_t *shape)
+const char *weights_shape(char out[WEIGHTS_SHAPE], int rank, const int64_t *shape)
 {
-    size_t n = (size_t)snprintf(out, 200, "[");
-    for (int i = 0; i < rank; i++)
-        n += (size_t)snprintf(out + n, 200 - n, "%s%lld", i ? ", " : "", (long long)shape[i]);
-    snprintf(out + n, 200 - n, "]");
+    size_t n = (size_t)snprintf(out, WEIGHTS_SHAPE, "[");
+    for (int i = 0; i < rank && n < WEIGHTS_SHAPE - 30; i++)
+        n += (size_t)snprintf(out + n, WEIGHTS_SHAPE - n, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    snprintf(out + n, WEIGHTS_SHAPE - n, "]");
+    return out;
 }
 
 static bool readable(enum st_dtype t) { return t == ST_F32 || t == ST_F16 || t == ST_BF16 || t == ST_F64; }
@@ -594,11 +595,9 @@ static int check_part(const struct matched *m, const struct weight_part *p, cons
                    safetensors_file_name(m->st, t->i_file), t->name, st_dtype_name(t->dtype));
     if (t->rank == p->rank && !memcmp(t->shape, p->shape, (size_t)p->rank * sizeof *p->shape))
         return 0;
-    char found[200], expected[200];
-    shape_text(found, t->rank, t->shape);
-    shape_text(expected, p->rank, p->shape);
-    return ERR(m->err, FORMAT, "%s: tensor '%s': shape %s, expected %s", safetensors_file_name(m->st, t->i_file), t->name, found,
-               expected);
+    char found[WEIGHTS_SHAPE], expected[WEIGHTS_SHAPE];
+    return ERR(m->err, FORMAT, "%s: tensor '%s': shape %s, expected %s", safetensors_file_name(m->st, t->i_file), t->name, weights_shape(found, t->rank, t->shape),
+               weights_shape(expected, p->rank, p->shape));
 }
 
 /* Each part is there; those seen are marked. */

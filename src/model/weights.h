@@ -116,6 +116,10 @@ void weight_put(const struct weight_held *h, const void *held, void *whole, size
 /* Is it no weight but a mask or frequencies that models compute themselves, by its name?  Files of some makers have them. */
 bool weights_is_constant(const char *name);
 
+/* "[3, 4]", for messages. */
+#define WEIGHTS_SHAPE 200
+const char *weights_shape(char out[WEIGHTS_SHAPE], int rank, const int64_t *shape);
+
 /* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
 struct weights_names { const struct weights_list *l; const void *file; const void *(*find)(const void *file, const char *name); const char *strip, *put; };
 /* Decides by the embedding which of the family's two forms of names the file has. */

@@ -224,14 +224,6 @@ int weights_gguf_parts(struct weights_list *l, const struct gguf *g, struct err 
 
 /* ---- the file against the list ---- */
 
-static void shape_text(char out[200], int rank, const int64_t *shape)
-{
-    size_t n = (size_t)snprintf(out, 200, "[");
-    for (int i = 0; i < rank && n < 180; i++)
-        n += (size_t)snprintf(out + n, 200 - n, "%s%lld", i ? ", " : "", (long long)shape[i]);
-    snprintf(out + n, 200 - n, "]");
-}
-
 /* Dimensions of 1 are written by some and left out by others. */
 static bool same_shape(const struct source_tensor *t, const struct weight_part *p)
 {
@@ -258,10 +250,8 @@ static int check_part(const struct gguf *g, const struct weight_part *p, const s
         return 0;
     if (same_shape(t, p))
         return ERR(err, UNSUPPORTED, "%s: tensor '%s': type %s, expected numbers that can be cut", file, t->name, type_name(t->type));
-    char found[200], expected[200];
-    shape_text(found, t->rank, t->shape);
-    shape_text(expected, p->rank, p->shape);
-    return ERR(err, FORMAT, "%s: tensor '%s': shape %s, expected %s", file, t->name, found, expected);
+    char found[WEIGHTS_SHAPE], expected[WEIGHTS_SHAPE];
+    return ERR(err, FORMAT, "%s: tensor '%s': shape %s, expected %s", file, t->name, weights_shape(found, t->rank, t->shape), weights_shape(expected, p->rank, p->shape));
 }
 
 static bool is_passed_over(const struct config *c, const char *name)

@@ -35,11 +35,8 @@ static int check_shape(const struct place *p, const struct source *s, struct err
     }
     if (t->rank == p->part.rank && !memcmp(t->shape, p->part.shape, (size_t)t->rank * sizeof *t->shape))
         return 0;
-    char text[2][100] = { "", "" };
-    for (int k = 0; k < 2; k++)
-        for (int i = 0, n = 0; i < (k ? p->part.rank : t->rank) && n < 80; i++)
-            n += snprintf(text[k] + n, sizeof *text - (size_t)n, "%s%lld", i ? ", " : "", (long long)(k ? p->part.shape : t->shape)[i]);
-    return ERR(err, FORMAT, "tensor '%s': shape [%s], expected [%s]", t->name, text[0], text[1]);
+    char found[WEIGHTS_SHAPE], expected[WEIGHTS_SHAPE];
+    return ERR(err, FORMAT, "tensor '%s': shape %s, expected %s", t->name, weights_shape(found, t->rank, t->shape), weights_shape(expected, p->part.rank, p->part.shape));
 }
 
 static bool by_rows(const struct place *p)
