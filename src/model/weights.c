@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "model/source.h"
 
 /* ---- names in the file: '#' is the layer, '@' the expert, '$' nothing or "_bias" (else .weight or .bias follow) ---- */
 
@@ -535,7 +536,7 @@ static const void *find_name(const struct weights_names *n, const char *name)
     return t;
 }
 
-void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name))
+static void names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name))
 {
     bool written;
     const struct weight_part embed = weight_part(l, &l->weight[0], 0);
@@ -548,6 +549,11 @@ void weights_names_init(struct weights_names *n, const struct weights_list *l, c
     if (!find_name(n, embed.name))
         *to = "";
 }
+
+static const void *find_in_st(const void *st, const char *name) { return safetensors_find(st, name); }
+static const void *find_in_source(const void *s, const char *name) { return source_find(s, name); }
+void weights_names_of_st(struct weights_names *n, const struct weights_list *l, const struct safetensors *st) { names_init(n, l, st, find_in_st); }
+void weights_names_of_source(struct weights_names *n, const struct weights_list *l, const struct source *s) { names_init(n, l, s, find_in_source); }
 
 const void *weights_names_find(const struct weights_names *n, const struct weight *w, int j, struct weight_part *p)
 {
@@ -568,8 +574,6 @@ struct matched {
     bool *seen;                /* [st->n_tensor] */
     struct err *err;
 };
-
-static const void *find_st(const void *file, const char *name) { return safetensors_find(file, name); }
 
 /* Part j of w in the file, or NULL; *p says how it lies there. */
 static const struct st_tensor *find_part(const struct matched *m, const struct weight *w, int j, struct weight_part *p)
@@ -710,7 +714,7 @@ static int check_unexpected(const struct matched *m)
 static int match(struct matched *m, const struct weights_list *l, const struct safetensors *st, struct err *err)
 {
     *m = (struct matched){ .l = l, .st = st, .err = err };
-    weights_names_init(&m->names, l, st, find_st);
+    weights_names_of_st(&m->names, l, st);
     if (!(m->seen = mem_alloc_array((size_t)st->n_tensor + 1, sizeof *m->seen)))
         return ERR(err, NOMEM, "no memory to match %d tensors", st->n_tensor);
     int rc = check_parts(m);

@@ -27,6 +27,8 @@
 #include "model/config.h"
 #include "model/safetensors.h"
 
+struct source;
+
 #define WEIGHT_RANK_MAX 3
 #define PART_RANK_MAX 4
 #define WEIGHT_NAME_MAX 48
@@ -120,10 +122,11 @@ bool weights_is_constant(const char *name);
 #define WEIGHTS_SHAPE 200
 const char *weights_shape(char out[WEIGHTS_SHAPE], int rank, const int64_t *shape);
 
-/* Looking up parts in some kind of file: its own find(file, name) gives a tensor of that kind, or NULL. */
+/* Looking up parts in a file: find(file, name) gives its tensor of that name, or NULL. */
 struct weights_names { const struct weights_list *l; const void *file; const void *(*find)(const void *file, const char *name); const char *strip, *put; };
 /* Decides by the embedding which of the family's two forms of names the file has. */
-void weights_names_init(struct weights_names *n, const struct weights_list *l, const void *file, const void *(*find)(const void *file, const char *name));
+void weights_names_of_st(struct weights_names *n, const struct weights_list *l, const struct safetensors *st);      /* gives struct st_tensor */
+void weights_names_of_source(struct weights_names *n, const struct weights_list *l, const struct source *s);        /* gives struct source_tensor */
 /* Part j of w, or NULL; *p says how it lies in the file. */
 const void *weights_names_find(const struct weights_names *n, const struct weight *w, int j, struct weight_part *p);
 

@@ -59,15 +59,13 @@ static int load_part(const struct st_tensor *t, const struct weight_part *p, flo
     return 0;
 }
 
-static const void *find_st(const void *file, const char *name) { return safetensors_find(file, name); }
-
 struct load { const struct weights_list *l; struct weights_names names; float *chunk; };
 
 static int begin_load(struct load *d, const struct weights_list *l, const struct safetensors *st, struct err *err)
 {
     TRY(weights_check(l, st, err));
     d->l = l;
-    weights_names_init(&d->names, l, st, find_st);
+    weights_names_of_st(&d->names, l, st);
     d->chunk = mem_alloc_array((size_t)CHUNK, sizeof *d->chunk);
     return d->chunk ? 0 : ERR(err, NOMEM, "no memory to read weights");
 }

@@ -24,8 +24,6 @@ static int by_row(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static const void *find_in_source(const void *s, const char *name) { return source_find(s, name); }
-
 static int check_shape(const struct place *p, const struct source *s, struct err *err)
 {
     const struct source_tensor *t = p->t;
@@ -55,7 +53,7 @@ static void places_free(struct placed *all, int n)
 static int places_new(struct placed **out, const struct weights_list *l, const struct source *s, struct err *err)
 {
     struct weights_names names;
-    weights_names_init(&names, l, s, find_in_source);
+    weights_names_of_source(&names, l, s);
     struct placed *all = *out = mem_alloc_array((size_t)l->n_weight, sizeof *all);
     if (!all)
         return ERR(err, NOMEM, "no memory to find %d weights", l->n_weight);

@@ -12,8 +12,6 @@ struct weights_reader {
     int rc; struct err err;
 };
 
-static const void *find_in_source(const void *s, const char *name) { return source_find(s, name); }
-
 static int64_t largest_weight(const struct weights_list *l)
 {
     int64_t n = 1;
@@ -45,7 +43,7 @@ int weights_reader_new(struct weights_reader **out, const struct model *m, struc
         *r = (struct weights_reader){ .m = m, .i_weight = -1, .weight = mem_realloc_array(NULL, (size_t)largest_weight(m->list), sizeof(float)),
                                       .rows = mem_realloc_array(NULL, n, sizeof(float)), .raw = mem_realloc_array(NULL, n, sizeof(float)) };
         if (r->weight && r->rows && r->raw) {
-            weights_names_init(&r->names, m->list, m->source, find_in_source);
+            weights_names_of_source(&r->names, m->list, m->source);
             *out = r;
             return 0;
         }

@@ -134,8 +134,6 @@ struct base_rows {
     struct mapped_row *row;              /* [n_row], weight after weight */
 };
 
-static const void *find_in_source(const void *s, const char *name) { return source_find(s, name); }
-
 /* The tensor of a part whose rows are rows of the weight, in the file as it is; NULL when it is none. */
 static const struct source_tensor *row_by_row(const struct weights_names *names, const struct weight *w, int j, struct weight_part *p)
 {
@@ -155,7 +153,7 @@ static const struct weight *in_base(const struct base_rows *b, int i)
 static void choose_rows(struct base_rows *b)
 {
     struct weights_names names;
-    weights_names_init(&names, b->m.list, b->m.source, find_in_source);
+    weights_names_of_source(&names, b->m.list, b->m.source);
     for (int i = 0; i < b->l->n_weight; i++) {
         const struct weight *w = in_base(b, i);
         uint64_t bytes = 0;
@@ -210,7 +208,7 @@ uint64_t base_rows_file_bytes(const struct base_rows *b) { return b->file_bytes;
 int base_rows_take(struct base_rows *b, struct err *err)
 {
     struct weights_names names;
-    weights_names_init(&names, b->m.list, b->m.source, find_in_source);
+    weights_names_of_source(&names, b->m.list, b->m.source);
     if (b->n_row && !(b->row = mem_map((size_t)b->n_row * sizeof *b->row)))
         return ERR(err, NOMEM, "no memory for the places of %lld rows", (long long)b->n_row);
     struct mapped_row *row = b->row;
