@@ -960,3 +960,18 @@ int config_write(const struct config *c, struct buf *out, struct err *err)
         TRY(add_ids(out, c, err));
     return buf_printf(out, err, ",\n  \"torch_dtype\": \"%s\"\n}\n", word_of(dtype_words, (int)c->dtype));
 }
+
+int config_save(const struct config *c, enum st_dtype dtype, const char *folder, struct err *err)
+{
+    struct config of = *c;
+    struct buf b;
+    char *path = file_join(folder, "config.json");
+    of.dtype = dtype;
+    buf_init(&b);
+    int rc = path ? config_write(&of, &b, err) : ERR(err, NOMEM, "no memory to write %s", folder);
+    if (!rc)
+        rc = file_write_all(path, b.data, b.len, err);
+    buf_release(&b);
+    mem_free(path);
+    return rc;
+}

@@ -159,6 +159,8 @@ int config_validate(const struct config *c, const char *where, struct err *err);
 
 /* *c must be valid.  Appends config.json of c->family; the same bytes for the same *c. */
 int config_write(const struct config *c, struct buf *out, struct err *err);
+/* The same as folder/config.json, of weights of that type. */
+int config_save(const struct config *c, enum st_dtype dtype, const char *folder, struct err *err);
 
 /* Learned numbers of a valid *c: all, and those used for one token (top_k of the experts).  Either may be NULL. */
 void config_params(const struct config *c, int64_t *total, int64_t *active);

@@ -19,19 +19,6 @@ static int write_file(const char *folder, const char *name, const struct buf *b,
     return rc;
 }
 
-static int write_config(const struct model *m, const char *folder, enum st_dtype dtype, struct err *err)
-{
-    struct config c = m->config;
-    struct buf b;
-    c.dtype = dtype;
-    buf_init(&b);
-    int rc = config_write(&c, &b, err);
-    if (!rc)
-        rc = write_file(folder, "config.json", &b, err);
-    buf_release(&b);
-    return rc;
-}
-
 int folder_put_tokenizer(const struct model *m, const char *from, const char *folder, struct err *err)
 {
     struct tok *t;
@@ -123,6 +110,6 @@ static int write_weights(const struct model *m, const char *folder, enum st_dtyp
 int folder_from_gguf(const struct model *m, const char *folder, enum st_dtype dtype, struct err *err)
 {
     TRY(file_mkdirs(folder, err));
-    TRY(write_config(m, folder, dtype, err));
+    TRY(config_save(&m->config, dtype, folder, err));
     return write_weights(m, folder, dtype, err);
 }

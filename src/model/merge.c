@@ -71,21 +71,6 @@ static int64_t largest_changed(const struct weights_list *l, const struct adapte
     return n;
 }
 
-static int write_config(const struct config *config, const char *folder, enum st_dtype dtype, struct err *err)
-{
-    struct config c = *config;
-    struct buf b;
-    buf_init(&b);
-    c.dtype = dtype;
-    char *path = file_join(folder, "config.json");
-    int rc = path ? config_write(&c, &b, err) : ERR(err, NOMEM, "no memory to write %s", folder);
-    if (!rc)
-        rc = file_write_all(path, b.data, b.len, err);
-    buf_release(&b);
-    mem_free(path);
-    return rc;
-}
-
 static int write_weights(struct merged *m, const struct model *from, const char *path, enum st_dtype dtype, struct err *err)
 {
     m->w = mem_alloc_array((size_t)largest_changed(m->l, m->a), sizeof *m->w);
@@ -149,7 +134,7 @@ static int to_folder(const struct model *from, const struct config *c, struct ad
     if (!rc)
         rc = write_weights(&m, from, path, dtype, err);
     if (!rc)
-        rc = write_config(c, folder, dtype, err);
+        rc = config_save(c, dtype, folder, err);
     weights_list_free(l);
     mem_free(path);
     return rc;
