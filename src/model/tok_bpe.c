@@ -34,15 +34,9 @@ int tok_add_merge(struct tok *t, int left, int right, int into, int rank, struct
 
 #define MAYBE_BITS 21                                     /* 256 KB: stays in the second-level cache, which the table does not */
 
-static uint64_t pair_hash(int32_t a, int32_t b)
-{
-    const uint64_t x = ((uint64_t)(uint32_t)a << 32 | (uint32_t)b) * 0x9e3779b97f4a7c15u;
-    return x ^ x >> 29;
-}
-
 static const struct tok_slot *find_merge(const struct tok *t, int32_t left, int32_t right)
 {
-    const uint64_t hash = pair_hash(left, right), bit = hash >> (64 - MAYBE_BITS);
+    const uint64_t hash = tok_pair_hash(left, right), bit = hash >> (64 - MAYBE_BITS);
     if (!(t->maybe[bit / 64] >> bit % 64 & 1))
         return NULL;
     for (uint32_t h = (uint32_t)hash & t->slot_mask;; h = (h + 1) & t->slot_mask) {
@@ -70,7 +64,7 @@ static int make_slots(struct tok *t, int n_merge, const char *name, struct err *
 
 static void put_slot(struct tok *t, const struct tok_merge *m)
 {
-    const uint64_t hash = pair_hash(m->left, m->right), bit = hash >> (64 - MAYBE_BITS);
+    const uint64_t hash = tok_pair_hash(m->left, m->right), bit = hash >> (64 - MAYBE_BITS);
     uint32_t h = (uint32_t)hash & t->slot_mask;
     while (t->slot[h].rank >= 0)
         h = (h + 1) & t->slot_mask;

@@ -147,6 +147,9 @@ int tok_unigram_piece(struct tok_run *r, const char *s, size_t n);
 int tok_wordpiece_piece(struct tok_run *r, const char *s, size_t n);
 bool tok_is_word_char(uint32_t cp);                       /* \w of Rust's regex */
 
+static inline uint64_t tok_pair_mix(uint64_t x) { return x ^ x >> 29; }
+/* Where a pair of tokens is in a table: of who merges and of who learns what to merge. */
+static inline uint64_t tok_pair_hash(int32_t left, int32_t right) { return tok_pair_mix(((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u); }
 int tok_bpe_finish(struct tok *t, const char *name, struct err *err);
 /* Merges for a vocabulary that only ranks its tokens: order[0..n-1] are ids, the first to be merged first; equal[i]: token i has
  * the rank of the one before it. */

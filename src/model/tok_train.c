@@ -91,12 +91,6 @@ static int count_text(struct trainer *t, const char *s, size_t n)
 
 /* ---- pairs ---- */
 
-static uint64_t pair_hash(int32_t left, int32_t right)
-{
-    const uint64_t x = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
-    return x ^ x >> 29;
-}
-
 static int pair_table(struct trainer *t, size_t n_slot)
 {
     int32_t *slot = mem_alloc_array(n_slot, sizeof *slot);
@@ -104,7 +98,7 @@ static int pair_table(struct trainer *t, size_t n_slot)
         return NO_MEMORY(t);
     memset(slot, -1, n_slot * sizeof *slot);
     for (size_t i = 0; i < t->n_pair; i++) {
-        size_t h = pair_hash(t->pair[i].left, t->pair[i].right) & (n_slot - 1);
+        size_t h = tok_pair_hash(t->pair[i].left, t->pair[i].right) & (n_slot - 1);
         while (slot[h] >= 0)
             h = (h + 1) & (n_slot - 1);
         slot[h] = (int32_t)i;
@@ -119,7 +113,7 @@ static int pair_at(struct trainer *t, int32_t left, int32_t right, int32_t *out)
 {
     if (2 * t->n_pair >= t->pair_mask)
         TRY(pair_table(t, t->pair_mask ? 2 * (t->pair_mask + 1) : 4096));
-    size_t h = pair_hash(left, right) & t->pair_mask;
+    size_t h = tok_pair_hash(left, right) & t->pair_mask;
     for (; t->pair_slot[h] >= 0; h = (h + 1) & t->pair_mask) {
         const struct pair *p = &t->pair[t->pair_slot[h]];
         if (p->left == left && p->right == right) {
