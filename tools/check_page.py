@@ -234,6 +234,11 @@ def stopping(c):
     b.click("#go")
     b.wait("!under_way")
     c("the button stops", b.js("messages.at(-1).end === 'stopped'"))
+    c.ask("go", wait=False)
+    b.wait("under_way?.message.text.length > 50")
+    b.reload()
+    b.wait("served.length > 0")
+    c("a reload in an answer's midst keeps what came, and is no fault", b.js("messages.at(-1).text.length > 50 && messages.at(-1).end === 'interrupted' && !messages.at(-1).error"))
 
 
 def changing(c):
@@ -660,7 +665,7 @@ def building(c, server, shots):
     def work(words):
         click(words)
         b.wait("project.state === 'running' || $('build-note').textContent")
-        b.wait("project.state !== 'running'", 120)
+        b.wait("project.state !== 'running'", 300)
         return b.js("`${project.step} ${project.state} ${project.message}`")
 
     def wide(what):
@@ -718,7 +723,7 @@ def building(c, server, shots):
     c("build: a curve, the steps and what is left are shown", b.js("document.querySelector('#build .curve svg').getAttribute('aria-label').startsWith('Loss by step') && /Step [\\d,]+ of [\\d,]+/.test($('build-page').textContent)"))
     shot("training")
     click("Stop the work")
-    b.wait("project.state !== 'running'", 60)
+    b.wait("project.state !== 'running'", 300)
     c.equal("build: it stops and can go on", b.js("project.state"), "stopped")
     c.equal("build: it goes on to its end", work("Go on"), "train done ")
     result = text("build-page")
@@ -728,7 +733,7 @@ def building(c, server, shots):
     b.size(1280, 2200)
     shot("errors")
     b.js("$('version-name').value = 'moods'; $('version-reason').value = 'the <i>first</i>'; $('version-name').form.requestSubmit()")
-    b.wait("project.step === 'register' && project.state !== 'running'", 60)
+    b.wait("project.step === 'register' && project.state !== 'running'", 300)
     c.equal("build: it is registered", b.js("[project.state, project.version_name, project.number]"), ["done", "moods", 1])
     click("Promote it")
     confirm(c, "what was built", "better than nothing")
@@ -781,7 +786,7 @@ def building(c, server, shots):
     c.equal("build: a model is adapted", work("Train Adapt it"), "train done ")
     c("build: and it tells labels", re.search(r"\d %? ?right: of \d+ texts", text("build-page")) and b.js("project.stages.some(s => s.name === 'merge' && s.state === 'done')"), text("build-page")[-700:])
     b.js("$('version-name').value = 'adapted'; $('version-reason').value = 'from a model'; $('version-name').form.requestSubmit()")
-    b.wait("project.step === 'register' && project.state !== 'running'", 60)
+    b.wait("project.step === 'register' && project.state !== 'running'", 300)
     c.equal("build: it is registered, and comes from its base", b.js("ask('lathe/registry/adapted').then(r => r.json()).then(v => v.versions[0].parents.map(p => p.parent + ' ' + p.role).sort().join())"), "adapted-data@1 data,small base")
     click("Remove this project")
     click("Yes, remove its files and what it learned")

@@ -10,12 +10,17 @@
 #define FIRST 32                             /* the steps that are tried: TRIES from here, and from each doubling of it */
 #define TRIES 8
 
+bool run_tries_steps(const struct run *r)
+{
+    return r->c.steps > FIRST && strcmp(r->c.on_spike, "none") && !r->c.privacy.on && !run_classifies(r) && !train_prefers(&r->c);
+}
+
 static bool is_due(const struct run *r)
 {
     int64_t first = FIRST;
     while (2 * first <= r->state.step)
         first *= 2;
-    return r->state.step >= first && r->state.step < first + TRIES && strcmp(r->c.on_spike, "none") && !r->c.privacy.on && !run_classifies(r) && !train_prefers(&r->c);
+    return r->state.step >= first && r->state.step < first + TRIES && run_tries_steps(r);
 }
 
 /* Mean nll of the step's batch, without dropout. */

@@ -118,6 +118,13 @@ static size_t planned_bytes(const struct run *r)
            (r->reference.g ? r->reference.g->plan.total : 0) + (r->attacker.g ? r->attacker.g->plan.total + mem_map_size(adversary_bytes(r)) : 0) + (r->sampler.g ? r->sampler.g->plan.total : 0);
 }
 
+/* What is planned is taken, but that a scorer stays untouched where nothing is held out and the run ends before a step is tried. */
+static uint64_t expected_bytes(const struct run *r, uint64_t process)
+{
+    const bool scores = run_classifies(r) ? r->classes.n_valid > 0 : r->data.valid.n > 0 || train_prefers(&r->c) || run_tries_steps(r);
+    return r->planned + process - (r->scorer.g && !scores ? r->scorer.g->plan.total : 0);
+}
+
 /* Tokens of a batch that is run at once, on average: what packing leaves free is not computed. */
 static double mean_tokens(const struct run *r)
 {
@@ -331,7 +338,7 @@ int run_print_plan(struct run *r, struct train_result *result, struct err *err)
     config_params(&r->c.model, &result->n_param, &result->n_active);
     const uint64_t process = mem_private_now();             /* nothing of the plan is taken yet */
     result->planned_bytes = r->planned = planned_bytes(r);
-    result->expected_bytes = r->planned + process;
+    result->expected_bytes = expected_bytes(r, process);
     result->expected_seconds = run_step_seconds(r) * (double)(r->c.steps - r->state.step);
     log_info("model: %s parameters, %s used for a token (%d layers, width %d%s)", fmt_count(a, (double)result->n_param),
              fmt_count(b, (double)result->n_active), r->c.model.n_layer, r->c.model.d_model, r->c.model.n_expert ? ", mixture of experts" : "");

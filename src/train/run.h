@@ -146,6 +146,7 @@ int run_take_step(struct run *r, struct err *err);
 void run_guard(struct run *r);                                  /* between an update and the next step: what memory must not change */
 
 /* ---- overshoot.c ---- */
+bool run_tries_steps(const struct run *r);                      /* does a run of so many steps try any? */
 /* Around an update: some are tried, whether they make the loss of their own batch smaller; told when they do not. */
 int run_before_update(struct run *r, double *before, struct err *err);
 int run_after_update(struct run *r, double before, struct err *err);

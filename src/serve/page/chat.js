@@ -90,6 +90,7 @@ function take(m, e, place) {
   }
   if (c.finish_reason) m.end = c.finish_reason;
 }
+let leaving = false;                     // the page goes, and connections with it
 async function answer() {
   const m = { role: 'assistant', text: '', think: '', tokens: [] }, body = request(), abort = new AbortController(), place = new Place();
   messages.push(m);
@@ -117,6 +118,7 @@ async function answer() {
     m.end ??= 'interrupted';
   } catch (e) {
     if (abort.signal.aborted) m.end = 'stopped';
+    else if (leaving) m.end = 'interrupted';
     else m.error = e instanceof Refused ? e.message : 'The connection broke.';
   }
   m.usage ??= { made: 0 };
@@ -479,5 +481,6 @@ $('settings').addEventListener('input', keep_settings);
 $('reset').addEventListener('click', () => { for (const n of ['system', ...NUMBERS]) $(n).value = ''; for (const n in CHECKS) $(n).checked = CHECKS[n]; keep_settings(); });
 $('clear').addEventListener('click', clear_all);
 $('export').addEventListener('click', export_all);
-addEventListener('pagehide', () => { if (messages.length) keep(); });
+addEventListener('pagehide', () => { leaving = true; if (messages.length) keep(); });
+addEventListener('pageshow', () => { leaving = false; });
 
