@@ -424,12 +424,11 @@ static void what_is_held_out_changes_no_plan(void **state)
         OK(train_run(&o, &r[i], &err));
         OK(file_remove_tree(in_dir("held"), &err));
     }
-    const uint64_t activations = 8 * 128 * 4 * 2 * (3 * 256 + 2 * 512);       /* of one layer, what its products read and write, at the least */
     for (int i = 0; i < 4; i++)
         assert_true(r[i].planned_bytes == r[0].planned_bytes);
     for (int i = 1; i < 4; i++) {
         assert_true(r[i].expected_bytes > r[i].planned_bytes);
-        assert_true(r[i].expected_bytes > r[0].expected_bytes + activations / 2);
+        assert_true(r[i].expected_bytes > r[0].expected_bytes + 500000);       /* the scorer, at one row of floats a token at the least */
     }
 }
 
