@@ -13,7 +13,7 @@
 #include "base/mem.h"
 
 enum failing { ALLOCATIONS, CALLS };
-enum { PLACES = 1 << 14, PLACE_DEPTH = 12, PICK_FRAMES = 2 };      /* by the hash of its stack; the frames of the pick itself, and of who asks it, are no part */
+enum { PLACES = 1 << 16, PLACE_DEPTH = 32, PICK_FRAMES = 2 };      /* by the hash of its stack; the frames of the pick itself, and of who asks it, are no part */
 
 struct failing_place { uint64_t hash; uint32_t n; bool failed; };
 static struct failing_place failing_places[PLACES];
