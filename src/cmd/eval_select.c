@@ -239,6 +239,8 @@ static int measure_speed(const struct entry *e, struct err *err)
     if (!rc)
         rc = model_evidence(&evidence, "speed", e->path, sha, 0, err);
     if (!rc)
+        (void)json_object_del(evidence, "limit");         /* of items, which speed has none of */
+    if (!rc)
         rc = put_speed(evidence, DECODE, decode, half_width(sd_decode), err);
     if (!rc)
         rc = put_speed(evidence, PROMPT, prompt, half_width(sd_prompt), err);

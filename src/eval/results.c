@@ -160,7 +160,7 @@ static void put_tasks(const struct results *r, json_t *o)
         put(versions, name, json_string(task_version(x->t)));
         put(shots, name, json_integer(task_fewshot(x->t)));
         put(better, name, b);
-        put(samples, name, json_pack("{s:I, s:I}", "original", (json_int_t)x->n, "effective", (json_int_t)x->counts.n_scored));
+        put(samples, name, json_pack("{s:I, s:I}", "original", (json_int_t)task_n_document(x->t), "effective", (json_int_t)x->counts.n_scored));
     }
     for (int i = 0; i < r->list->n_group; i++) {
         const struct task_group *g = &r->list->group[i];

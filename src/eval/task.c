@@ -143,6 +143,7 @@ bool task_data_has(const struct task *t, const char *sha256)
 }
 
 int64_t task_n_item(const struct task *t) { return t->n_item; }
+int64_t task_n_document(const struct task *t) { return (int64_t)json_array_size(t->docs.list); }
 int task_n_choice(const struct task *t, int64_t item) { return t->item[item].n_choice; }
 int task_gold(const struct task *t, int64_t item) { return t->item[item].gold; }
 int64_t task_cluster(const struct task *t, int64_t item) { return t->item[item].cluster; }

@@ -74,6 +74,7 @@ const char *task_data_name(const struct task *t);/* the file of the evaluated sp
 const char *task_data_sha256(const struct task *t);        /* of its bytes as they lie on the disk; of several files a chain of theirs, SHA-256 of the one before and the file's */
 bool        task_data_has(const struct task *t, const char *sha256);     /* is it the digest of one of its files? */
 int64_t     task_n_item(const struct task *t);
+int64_t     task_n_document(const struct task *t);             /* all that there are: of them task_opts' limit leaves the items */
 /* What the label of an item is worth knowing for: the choices of multiple_choice (0 for others) and which of them is right (-1: several,
  * none, or out of range). */
 int         task_n_choice(const struct task *t, int64_t item);

@@ -1,9 +1,11 @@
 #include "serve/workshop_life.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "serve/workshop_texts.h"
 
 #define RECIPE(goal, name, title, sentence, model, data, train, batch, epochs, least, most) { GOAL_##goal, name, title, sentence, model, data, train, batch, epochs, least, most, false, NULL },
 #define TUNE(goal, name, title, sentence, lora, train, batch, epochs, least, most) { GOAL_##goal, name, title, sentence, NULL, NULL, train, batch, epochs, least, most, true, lora },
@@ -228,7 +230,7 @@ static int put_judging(struct buf *b, const json_t *p, struct err *err)
         mem_free(fields);
         return rc ? rc : buf_add_str(b, "}}\n", err);
     }
-    TRY(buf_printf(b, err, "  held-out: {run: eval %s, options: {tasks: held-out.yaml, log-samples: true, limit: 300}, inputs: [%s]}\n", model,
+    TRY(buf_printf(b, err, "  held-out: {run: eval %s, options: {tasks: held-out.yaml, log-samples: true}, inputs: [%s]}\n", model,
                    life_cuts_texts(p) ? "texts/valid.jsonl" : "life.run/build/out/valid"));
     return buf_printf(b, err, "  sample: {run: generate %s, options: {p: \"\\n\", n: 120, seed: 1}}\n", model);
 }
@@ -261,13 +263,24 @@ static int put_register(struct buf *b, const json_t *p, const char *registry, st
     return put_why(b, p, registry, err);
 }
 
+/* A tenth is held out, and of texts no more than it takes to judge a writer by: `held-out` reads all of them, as a policy asks for. */
+static int put_build(struct buf *b, const json_t *p, struct err *err)
+{
+    double share = 0.1;
+    if (is(p, "goal", GOAL_TEXTS) && share * (double)whole(p, "kept") > TEXTS_HELD_OUT)
+        share = floor(1e9 * TEXTS_HELD_OUT / (double)whole(p, "kept")) / 1e9;
+    TRY(buf_add_str(b, "  build: {run: data build $(audit), options: {splits: \"", err));
+    TRY(life_cuts_texts(p) ? buf_add_str(b, "train=1", err) : buf_printf(b, err, "train=%.9g,valid=%.9g", 1 - share, share));
+    return buf_add_str(b, "\"}}\n", err);
+}
+
 static int put_life(struct buf *b, const json_t *p, enum life_part last, const char *registry, struct err *err)
 {
     TRY(buf_add_str(b, "# Made by the workshop of lathe serve.  In this folder: lathe run life.yaml\nname: life\nout: life.run\nstages:\n"
                        "  audit: {run: data audit data.yaml, inputs: [files], options: {records: true}}\n", err));
     TRY(add_said(b, "  card: {run: data card $(audit), options: {out: $(this), name: ", tree_text_at(p, "name"), "}}\n", err));
     if (last >= LIFE_BUILD && !is(p, "goal", GOAL_IMAGES))
-        TRY(buf_printf(b, err, "  build: {run: data build $(audit), options: {splits: \"%s\"}}\n", life_cuts_texts(p) ? "train=1" : "train=0.9,valid=0.1"));
+        TRY(put_build(b, p, err));
     if (last >= LIFE_TRAIN) {
         TRY(buf_printf(b, err, "  train: {run: train recipes/%s.yaml, needs: [%s]}\n", tree_text_at(p, "recipe"), is(p, "goal", GOAL_IMAGES) ? "audit" : "build"));
         TRY(put_merge(b, p, err));

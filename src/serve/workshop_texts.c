@@ -7,7 +7,8 @@
 #include "serve/json_out.h"
 #include "serve/workshop_project.h"
 
-struct texts { struct file_writer train, valid; int64_t n_train, n_valid; struct buf line; };
+/* most: bytes that are held out of one text. */
+struct texts { struct file_writer train, valid; int64_t n_train, n_valid; size_t most; struct buf line; };
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to hold texts out"); }
 
@@ -37,7 +38,7 @@ static size_t cut_from(const char *text, size_t n, size_t at)
 
 static int hold_out(struct texts *t, const char *text, size_t n, struct err *err)
 {
-    const size_t from = cut_from(text, n, n - n / 10);
+    const size_t from = cut_from(text, n, n - (n / 10 < t->most ? n / 10 : t->most));
     TRY(write_line(t, &t->train, text, from, err));
     t->n_train++;
     for (size_t at = from, end; at < n; at = end) {
@@ -90,7 +91,8 @@ int workshop_texts(const char *folder, json_t *p, struct err *err)
     const int64_t bytes = json_integer_value(json_object_get(p, "text_bytes"));
     if (bytes < TEXTS_LEAST)
         return ERR(err, FORMAT, "there are %lld characters of text, too few to learn from: bring %d or more, better a hundred times that", (long long)bytes, TEXTS_LEAST);
-    struct texts t = { 0 };
+    const json_int_t kept = json_integer_value(json_object_get(p, "kept"));
+    struct texts t = { .most = (size_t)TEXTS_PASSAGE * TEXTS_HELD_OUT / (size_t)(kept > 0 ? kept : 1) };
     struct text_list files = { 0 };
     char *dir = file_join(folder, "texts"), *built = file_join(folder, "life.run/build/out/train"), *train = file_join(folder, "texts/train.jsonl"), *valid = file_join(folder, "texts/valid.jsonl");
     buf_init(&t.line);

@@ -51,7 +51,13 @@ bool evidence_was_stopped(const json_t *tree)
 
 bool evidence_was_limited(const json_t *tree)
 {
-    return json_number_value(json_object_get(tree, "limit")) > 0 || json_number_value(json_object_get(json_object_get(tree, "config"), "limit")) > 0;
+    const double limit = json_number_value(json_object_get(json_object_get(tree, "config"), "limit"));
+    const char *task;
+    json_t *n, *samples = json_object_get(tree, "n-samples");
+    bool cut = !json_object_size(samples) || limit < 1;
+    json_object_foreach(samples, task, n)
+        cut = cut || !(tree_number_at(n, "original") <= limit);
+    return json_number_value(json_object_get(tree, "limit")) > 0 || (limit > 0 && cut);
 }
 
 /* The figures of an evaluation have `of` or null. */

@@ -15,7 +15,8 @@ bool evidence_is_of(const json_t *facts, const char *sha256);
 /* Was it stopped before its end, so that its figures are of a part alone?  "complete" is false at the top, in a part of it (results have theirs in
  * "lathe") or in an item of one. */
 bool evidence_was_stopped(const json_t *tree);
-/* Is it of the first items alone (--limit)?  "limit" is a number at the top or, of results, in "config". */
+/* Is it of the first items alone (--limit)?  "limit" is a number at the top or, of results, in "config"; where these say how many documents there were
+ * ("n-samples"), it is a share below 1, or some task has more. */
 bool evidence_was_limited(const json_t *tree);
 /* FIGURE, FIGURE/OF, or TASK/METRIC (of the first filter); NAN where there is none. */
 double evidence_figure_value(const json_t *tree, const char *key);

@@ -29,6 +29,7 @@ print(*sorted(r))
 print(r["results"]["choice"].keys() >= {"alias", "acc,none", "acc_stderr,none", "acc_norm,none"}, r["results"]["answer"].keys() >= {"exact_match,word"}, r["n-samples"], r["higher_is_better"])
 print(r["lathe"]["complete"], r["lathe"]["conventions"]["prefix"], r["config"]["model"], r["versions"], r["n-shot"])
 P
+lathe eval m --tasks choice.yaml --limit 10 --quiet --json | python3 -c 'import json, sys; r = json.load(sys.stdin); print(r["n-samples"], r["config"]["limit"])'
 echo '--- the same bits in any company'
 lathe eval m --tasks choice.yaml,answer.yaml --quiet --threads 1 --batch 1 --out one --log-samples > one.txt
 for b in 3 8 64; do

@@ -114,6 +114,8 @@ post("/%s/train" % id, recipe="quick")
 tell(until(id))
 v = get("/" + id)
 print(v["held_out"]["results"]["held-out"]["bits_per_byte,none"] > 0, len(v["sample"]["text"]) > 10, len(v["hardest"]), v["hardest"][0]["bits"] >= v["hardest"][-1]["bits"])
+post("/%s/register" % id, name="story", reason="the first")
+tell(until(id))
 id = new("Colours")
 for i in range(3): put(id, "pics/red/%d.png" % i, png((200, 30, 30), 16, r))
 look(id, goal="images")
@@ -129,6 +131,8 @@ post("/%s/train" % id, recipe="quick")
 tell(until(id))
 print(get("/" + id)["errors"]["figures"][0]["value"] > 0.9, raw("GET", "/%s/file?path=files/pics/red/0.png" % id)[0])
 P
+echo 'evaluation: {held-out/bits_per_byte: {max: 20}}' > policy.yaml
+lathe registry policy story policy.yaml --registry registry --quiet > said && lathe registry promote story@1 --registry registry --quiet > said; echo "exit $?"; grep -o 'ok.*held-out' said
 echo '--- stopped, ended with the server, and gone on with'
 python3 - <<'P'
 from ask import *

@@ -189,6 +189,13 @@ static void what_is_of_the_first_items_does_not_count(void **state)
     attach("{\"kind\": \"calibration\", \"limit\": 20, \"figures\": [{\"name\": \"accuracy\", \"of\": null, \"value\": 0.9}, {\"name\": \"ece\", \"of\": null, \"value\": 0.01}]}");
     assert_string_equal(judged("evaluation: {accuracy: {min: 0.7}}"), "no null the evaluation is of the first items alone (--limit)");
     assert_string_equal(judged("calibration: {ece: 0.05}"), "no null the evaluation is of the first items alone (--limit)");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.8}}, \"configs\": {}, \"n-samples\": {\"a\": {\"original\": 9, \"effective\": 9}, \"mmlu\": {\"original\": 21, \"effective\": 20}}, "
+           "\"config\": {\"limit\": 20.0}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no null the evaluation is of the first items alone (--limit)");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.8}}, \"configs\": {}, \"n-samples\": {\"mmlu\": {\"original\": 1, \"effective\": 1}}, \"config\": {\"limit\": 0.5}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no null the evaluation is of the first items alone (--limit)");
+    attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.65}}, \"configs\": {}, \"n-samples\": {\"mmlu\": {\"original\": 500, \"effective\": 500}}, \"config\": {\"limit\": 1000}}");
+    assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.6}}"), "ok 0.65");          /* a limit that cuts nothing */
     attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.6}}, \"configs\": {}, \"config\": {\"limit\": null}}");
     attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.8}}, \"configs\": {}, \"config\": {\"limit\": 0.1}}");
     assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.7}}"), "no 0.6");           /* the newest that was whole */

@@ -359,6 +359,22 @@ static void images_are_held_out_of_each_class_and_what_was_dropped_is_left_out(v
     json_decref(p);
 }
 
+/* All that is held out is read, so that it counts for a policy, and so it is not more than that takes in good time. */
+static void a_writer_is_judged_by_all_that_is_held_out(void **state)
+{
+    (void)state;
+    static const struct { int kept; const char *splits; } cases[] = { { 59, "train=1" }, { 60, "train=0.9,valid=0.1" }, { 3000, "train=0.9,valid=0.1" }, { 30000, "train=0.99,valid=0.01" }, { 70000, "train=0.995714286,valid=0.004285714" } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *tree, *p = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "goal", "texts", "name", "n", "recipe", "quick", "version_name", "m", "kept", cases[i].kept, "train", 100);
+        OK(life_write(test_dir, p, LIFE_REGISTER, NULL, &err));
+        OK(tree_load(&tree, in_dir("life.yaml"), 1 << 16, &err));
+        const json_t *stages = json_object_get(tree, "stages");
+        assert_string_equal(tree_text_at(json_object_get(json_object_get(stages, "build"), "options"), "splits"), cases[i].splits);
+        assert_null(json_object_get(json_object_get(json_object_get(stages, "held-out"), "options"), "limit"));
+        json_decref(tree), json_decref(p);
+    }
+}
+
 static void the_end_of_a_text_is_held_out_in_passages(void **state)
 {
     (void)state;
@@ -380,6 +396,12 @@ static void the_end_of_a_text_is_held_out_in_passages(void **state)
     buf_clear(&b);
     OK(file_read(in_dir("p/texts/train.jsonl"), 1 << 20, &b, &err));
     assert_true(strstr(b.data, "line 0899") && !strstr(b.data, "line 0999"));
+    buf_release(&b);
+    json_object_set_new(p, "kept", json_integer(2 * TEXTS_HELD_OUT * TEXTS_PASSAGE / LINES));     /* no more of it than its part of what is held out at most: 500 bytes */
+    OK(workshop_texts(in_dir("p"), p, &err));
+    buf_init(&b);
+    OK(file_read(in_dir("p/texts/valid.jsonl"), 1 << 20, &b, &err));
+    assert_true(!strncmp(b.data, "{\"text\": \"line 095", 18) && strstr(b.data, "line 0999"));
     buf_release(&b);
     json_object_set_new(p, "text_bytes", json_integer(100));
     assert_int_equal(workshop_texts(in_dir("p"), p, &err), ERR_FORMAT);
@@ -607,7 +629,7 @@ int main(void)
         cmocka_unit_test(names_that_would_leave_the_folder_or_hide_are_refused), IN_DIR(a_file_comes_in_pieces_and_counts_when_it_is_whole), IN_DIR(links_are_not_followed), IN_DIR(an_archive_gives_its_files_and_nothing_leaves_the_folder),
         IN_DIR(images_in_too_many_folders_are_listed_all_the_same), IN_DIR(what_files_are_is_told_by_their_names), cmocka_unit_test(a_table_has_its_columns_told), cmocka_unit_test(what_is_wrong_with_a_table_is_told_in_words),
         cmocka_unit_test(steps_follow_what_there_is_within_limits), IN_DIR(what_people_wrote_is_quoted_in_the_files), IN_DIR(every_recipe_is_yaml), IN_DIR(a_model_that_goes_on_is_merged_and_comes_from_its_base),
-        IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(lines_that_no_label_can_be_learned_from_are_left_out),
+        IN_DIR(images_are_held_out_of_each_class_and_what_was_dropped_is_left_out), IN_DIR(a_writer_is_judged_by_all_that_is_held_out), IN_DIR(the_end_of_a_text_is_held_out_in_passages), IN_DIR(lines_that_no_label_can_be_learned_from_are_left_out),
         IN_DIR(a_number_is_one_projects_alone), IN_DIR(what_ran_when_the_server_went_is_stopped),
         IN_DIR(one_project_is_worked_on_at_a_time_and_can_be_stopped), IN_DIR(what_a_program_said_last_is_why_it_failed), IN_DIR(only_what_is_meant_to_be_seen_is_shown),
         IN_DIR(stages_that_have_begun_are_shown),
