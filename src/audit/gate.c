@@ -72,10 +72,13 @@ static void add_kinds(struct finding *f, const json_t *kinds)
             }
 }
 
+/* What an expression that was given up would have found is not known. */
+static bool is_whole(const json_t *part, const char *key) { return json_object_get(part, key) && !(count(json_object_get(part, "given_up"), "n") > 0); }
+
 static void find_pii_per_million(const json_t *report, struct finding *f)
 {
     const json_t *pii = json_object_get(report, "pii");
-    if (json_object_get(pii, "per_million"))
+    if (is_whole(pii, "per_million"))
         measure(f, count(pii, "per_million"));
     add_kinds(f, json_object_get(pii, "entities"));
 }
@@ -83,7 +86,7 @@ static void find_pii_per_million(const json_t *report, struct finding *f)
 static void find_secrets(const json_t *report, struct finding *f)
 {
     const json_t *secrets = json_object_get(report, "secrets");
-    if (json_object_get(secrets, "n"))
+    if (is_whole(secrets, "n"))
         measure(f, count(secrets, "n"));
     add_kinds(f, json_object_get(secrets, "rules"));
 }

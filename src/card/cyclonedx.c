@@ -36,6 +36,15 @@ static void party(struct bom *b, json_t *list, const char *said)
     doc_str(&b->d, doc_put(&b->d, o, person ? "contact" : "organization", doc_object(&b->d)), "name", said + (person ? 8 : 14));
 }
 
+static void given_up(struct bom *b, json_t *list, const json_t *part, const char *what)
+{
+    char text[200];
+    const int64_t n = read_count(part, "given_up.n");
+    snprintf(text, sizeof text, "%s: in %lld places of %lld records patterns were given up, and what is there may be missing", what, (long long)n, (long long)read_count(part, "given_up.records"));
+    if (n)
+        doc_add_str(&b->d, list, text);
+}
+
 static void sensitive(struct bom *b, json_t *o)
 {
     const json_t *kinds = read_at(b->c->report, "pii.entities"), *secrets = read_at(b->c->report, "secrets");
@@ -53,6 +62,8 @@ static void sensitive(struct bom *b, json_t *o)
         snprintf(text, sizeof text, "secrets: %lld found", (long long)read_count(secrets, "n"));
         doc_add_str(&b->d, list, text);
     }
+    given_up(b, list, read_at(b->c->report, "pii"), "personal data");
+    given_up(b, list, secrets, "secrets");
 }
 
 static json_t *references(struct bom *b, const struct card *c)

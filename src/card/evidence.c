@@ -260,14 +260,28 @@ int evidence_contained(const struct card *c, struct buf *out, struct err *err)
     return buf_printf(out, err, "The records are those of %s files, which croissant.json names with their SHA-256.", read_thousands(text, (int64_t)n));
 }
 
+int evidence_given_up(const json_t *part, struct buf *out, struct err *err)
+{
+    char n[32], records[32];
+    const int64_t all = read_count(part, "given_up.n");
+    if (!all)
+        return 0;
+    TRY(gap(out, err));
+    return buf_printf(out, err, "Patterns came to their limits in %s place%s of %s records: what they would have found there may be missing.", read_thousands(n, all), all == 1 ? "" : "s",
+                      read_thousands(records, read_count(part, "given_up.records")));
+}
+
 int evidence_secrets(const struct card *c, struct buf *out, struct err *err)
 {
     char n[32];
-    if (!read_at(c->report, "secrets"))
+    const json_t *secrets = read_at(c->report, "secrets");
+    if (!secrets)
         return 0;
-    if (!read_count(c->report, "secrets.n"))
-        return say(out, "Patterns of keys, tokens and passwords were looked for; none was found.", err);
-    TRY(buf_printf(out, err, "Places that look like keys, tokens or passwords: %s.", read_thousands(n, read_count(c->report, "secrets.n"))));
+    TRY(evidence_given_up(secrets, out, err));
+    if (!read_count(secrets, "n"))
+        return say(out, read_count(secrets, "given_up.n") ? "Else none was found." : "Patterns of keys, tokens and passwords were looked for; none was found.", err);
+    TRY(gap(out, err));
+    TRY(buf_printf(out, err, "Places that look like keys, tokens or passwords: %s.", read_thousands(n, read_count(secrets, "n"))));
     return count_lines(read_at(c->report, "secrets.rules"), "n", "", out, err);
 }
 
@@ -279,10 +293,11 @@ int evidence_personal(const struct card *c, struct buf *out, struct err *err)
     json_t *v;
     if (!kinds)
         return 0;
+    TRY(evidence_given_up(read_at(c->report, "pii"), out, err));
     read_each(kinds, key, v)
         all += read_count(v, "n");
     if (!all)
-        return say(out, "Patterns of personal data (addresses, numbers of cards, accounts and phones) were looked for; none was found. Names and places were not looked for.", err);
+        return say(out, read_count(c->report, "pii.given_up.n") ? "Else none was found. Names and places were not looked for." : "Patterns of personal data (addresses, numbers of cards, accounts and phones) were looked for; none was found. Names and places were not looked for.", err);
     TRY(say(out, "Found by patterns and checksums, which know nothing of names:", err));
     return count_lines(kinds, "n", "", out, err);
 }

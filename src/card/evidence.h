@@ -9,5 +9,7 @@
 #define X(name) int evidence_##name(const struct card *c, struct buf *out, struct err *err);
 EVIDENCES(X)
 #undef X
+/* Of the report's pii or secrets: that expressions were given up; nothing where none was. */
+int evidence_given_up(const json_t *part, struct buf *out, struct err *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/html.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "card/evidence.h"
 #include "card/files.h"
 #include "card/licences.h"
 #include "card/read.h"
@@ -496,6 +497,15 @@ static int found_table(const struct page *p, const struct ranked *r, size_t n, c
     return 0;
 }
 
+static int given_up(const struct page *p, const json_t *part)
+{
+    if (!read_count(part, "given_up.n"))
+        return 0;
+    TRY(page_add(p, "<p>\n"));
+    TRY(evidence_given_up(part, p->b, p->err));
+    return page_add(p, "</p>\n");
+}
+
 static int found(const struct page *p, const json_t *o, const char *head)
 {
     struct ranked *r;
@@ -520,12 +530,14 @@ int part_pii(const struct page *p, const json_t *part, const struct card *c)
     (void)c;
     if (isfinite(read_number(part, "per_million")))
         TRY(buf_printf(p->b, p->err, "<p>%.4g for a million words. Examples are masked.</p>\n", read_number(part, "per_million")));
+    TRY(given_up(p, part));
     return found(p, read_at(part, "entities"), "kind|#found||#records");
 }
 
 int part_secrets(const struct page *p, const json_t *part, const struct card *c)
 {
     (void)c;
+    TRY(given_up(p, part));
     return found(p, read_at(part, "rules"), "rule|#found||#records");
 }
 

@@ -304,8 +304,11 @@ static double contamination_of(const json_t *report)
     return worst;
 }
 
-static double pii_of(const json_t *report) { return tree_number_at(json_object_get(report, "pii"), "per_million"); }
-static double secrets_of(const json_t *report) { return tree_number_at(json_object_get(report, "secrets"), "n"); }
+/* What an expression that was given up would have found is not known. */
+static double whole_of(const json_t *part, const char *key) { return tree_number_at(json_object_get(part, "given_up"), "n") > 0 ? NAN : tree_number_at(part, key); }
+
+static double pii_of(const json_t *report) { return whole_of(json_object_get(report, "pii"), "per_million"); }
+static double secrets_of(const json_t *report) { return whole_of(json_object_get(report, "secrets"), "n"); }
 
 /* All data must have an audit, every audit must have it, and the worst counts. */
 static int check_audits(struct judging *j, const char *key, double (*of)(const json_t *report), struct err *err)

@@ -68,6 +68,23 @@ static void what_was_not_looked_at_is_said_and_never_shown_as_none(void **state)
     json_decref(r);
 }
 
+static void what_was_given_up_is_said_wherever_none_was_found(void **state)
+{
+    (void)state;
+    json_t *r = report();
+    json_object_set_new(r, "secrets", json_pack("{s:i, s:{}, s:{s:i, s:i}}", "n", 0, "rules", "given_up", "n", 3, "records", 2));
+    json_object_set_new(r, "pii", json_pack("{s:i, s:i, s:{}, s:{s:i, s:i}}", "tokens", 9, "per_million", 0, "entities", "given_up", "n", 1, "records", 1));
+    OK(card_write(r, &opts, test_dir, NULL, &err));
+    assert_null(page_bad(content("report.html")));
+    static const char *const files[] = { "report.html", "README.md", "datasheet.md" };
+    for (size_t i = 0; i < 3; i++)
+        if (!strstr(content(files[i]), "Patterns came to their limits in 3 places of 2 records") || !strstr(content(files[i]), "Patterns came to their limits in 1 place of 1 records"))
+            fail_msg("%s does not tell", files[i]);
+    assert_non_null(strstr(content("cyclonedx.json"), "secrets: in 3 places of 2 records"));
+    assert_non_null(strstr(content("cyclonedx.json"), "personal data: in 1 places of 1 records"));
+    json_decref(r);
+}
+
 /* ---- the same bytes ---- */
 
 static void the_same_report_gives_the_same_bytes(void **state)
@@ -385,7 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_page_has_every_part_and_no_markup_from_outside),
         cmocka_unit_test(what_was_not_looked_at_is_said_and_never_shown_as_none),
-        cmocka_unit_test(the_same_report_gives_the_same_bytes),
+        cmocka_unit_test(what_was_given_up_is_said_wherever_none_was_found), cmocka_unit_test(the_same_report_gives_the_same_bytes),
         cmocka_unit_test(a_wrong_value_is_told_by_its_path),
         cmocka_unit_test(a_name_and_a_date_are_wanted),
         cmocka_unit_test(what_nobody_knows_is_open_and_what_is_answered_is_told),

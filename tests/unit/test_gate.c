@@ -245,6 +245,10 @@ static void audits_of_all_that_it_comes_from(void **state)
     assert_string_equal(judged("contamination: 0.01"), "no null this audit did not measure it");
     attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}, \"contamination\": [{\"items\": 9, \"items_hit\": 0}, {\"name\": \"x\"}]}");
     assert_string_equal(judged("contamination: 0.01"), "no null this audit did not measure it");
+    attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0, \"given_up\": {\"n\": 2, \"records\": 1}}, \"pii\": {\"per_million\": 0, \"given_up\": {\"n\": 1, \"records\": 1}}}");
+    assert_string_equal(judged("secrets: 0"), "no null this audit did not measure it");
+    assert_string_equal(judged("pii_per_million: 20"), "no null this audit did not measure it");
+    attach_to(&data, "{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 0}}");
     attach("{\"totals\": {}, \"sources\": [], \"secrets\": {\"n\": 1}}");
     assert_string_equal(judged("secrets: 0"), "no 1.0");
 }

@@ -244,6 +244,22 @@ static void what_was_not_measured_fails_and_says_so(void **state)
     json_decref(empty);
 }
 
+/* A rule that came to its limits may have missed what it looks for. */
+static void what_was_given_up_was_not_measured(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"pii\": {\"per_million\": 0, \"given_up\": {\"n\": 2}}, \"secrets\": {\"n\": 0, \"given_up\": {\"n\": 1}}}";
+    struct policy p;
+    json_t *r, *gate;
+    OK(tree_parse_json(&r, text, sizeof text - 1, "report.json", &err));
+    OK(parse(&p, "gate: {pii_per_million: 5, secrets: 0}\n"));
+    OK(gate_of(r, &p, NULL, &gate, &err));
+    assert_int_equal(gate_verdict(gate, &err), ERR_GATE);
+    assert_non_null(strstr(err.msg, "pii_per_million not measured; secrets not measured"));
+    json_decref(gate), json_decref(r);
+    policy_release(&p);
+}
+
 /* Of a source that was left out whole nothing is used. */
 static void a_source_of_which_nothing_is_kept_needs_no_licence(void **state)
 {
@@ -335,7 +351,7 @@ int main(void)
         cmocka_unit_test(what_stands_beside_sources_is_in_the_part),
         cmocka_unit_test(each_check_holds_at_what_was_found_and_fails_below),
         cmocka_unit_test(what_was_not_measured_fails_and_says_so),
-        cmocka_unit_test(a_source_of_which_nothing_is_kept_needs_no_licence),
+        cmocka_unit_test(what_was_given_up_was_not_measured), cmocka_unit_test(a_source_of_which_nothing_is_kept_needs_no_licence),
         cmocka_unit_test(files_that_cannot_be_read_are_faults),
         cmocka_unit_test(strict_wants_all_rights),
         cmocka_unit_test(languages_are_held_to_a_least_share),
