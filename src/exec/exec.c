@@ -440,25 +440,26 @@ static int launch_graph(struct exec *x, const struct exec_graph *graph, struct e
     return x->team ? exec_team_launch(x, &graph->graph, err) : gpu_graph_launch(x->gpu, x->stream, &graph->graph, err);
 }
 
-/* Are these the pass's first here?  What goes up for it goes before them. */
-static bool is_first(const struct graph *g, enum pass pass, int from)
+/* Has the pass some of these nodes on the device? */
+static bool has_there(const struct graph *g, enum pass pass, int from, int end)
 {
-    for (int i = 0; i < from; i++)
+    for (int i = from; i < end; i++)
         if (g->node[i].pass == pass && !g->node[i].here)
-            return false;
-    return true;
+            return true;
+    return false;
 }
 
 static int run(struct graph_device *d, const struct graph *g, enum pass pass, int from, int end, const struct step *step, struct err *err)
 {
     struct exec *x = exec_of(d);
-    if (is_first(g, pass, from))
+    if (!has_there(g, pass, 0, from))               /* what goes up for it goes before the first */
         TRY(x->team ? exec_team_send(x, g, pass, step, err) : exec_send(x, g, pass, step, err));
     struct exec_run r = { .x = x, .g = g, .step = step, .work = x->arena + x->work_at, .n_range = ranges_of(step, (int)div_up((int64_t)x->tables.page_stride * KV_TOKENS, GPU_RANGE)) };
     const struct exec_shape shape = { pass, step->T, step->S, r.n_range, from };
     struct exec_graph *graph = recorded(x, &shape);
-    const bool again = x->ran[pass] && same(&x->last[pass], &shape);
-    x->last[pass] = shape, x->ran[pass] = true;
+    const bool last = !has_there(g, pass, end, g->n_node), again = last && x->ran[pass] && same(&x->last[pass], &shape);
+    if (last)
+        x->last[pass] = shape, x->ran[pass] = true;
     if (!graph && again && !g->backward && !x->one_by_one && (step->T == step->S || step->S == 1 || !step->T))
         TRY(record_if_it_can(&r, &shape, end, &graph, err));
     if (!graph)

@@ -28,7 +28,7 @@ struct exec_rows { int node, w; size_t at; };              /* rows of an embeddi
 
 #define EXEC_GRAPHS 32
 /* A pass of these sizes, recorded when it comes the second time in a row: its launches then are one. */
-struct exec_shape { enum pass pass; int T, S, n_range, from; };   /* from: the first node; of a pass in several parts none is recorded */
+struct exec_shape { enum pass pass; int T, S, n_range, from; };   /* from: the first node; of a pass in several parts the last alone is recorded */
 struct exec_graph { struct exec_shape shape; struct gpu_graph graph; uint64_t used; };
 
 /* A call of training that was made before: its tensor maps lie in the arena.  key: all that it is made of. */
