@@ -106,7 +106,10 @@ static int too_large(const struct planning *p, size_t whole, struct err *err)
                fmt_bytes(all, (double)whole), fmt_bytes(least, (double)d->bytes), p->l->model.config.n_layer, fmt_bytes(weights, (double)d->weight_bytes));
 }
 
-/* As few layers here as need be: what each count takes there, its plan says. */
+/* What a driver rounds up, and recorded passes take, is in no plan. */
+static size_t with_margin(size_t room) { return room - room / 32; }
+
+/* As few layers here as need be: what each count takes there, its plan says.  The whole and the least there is may have all the room, others leave some. */
 static int fit_layers(const struct planning *p, struct err *err)
 {
     struct loaded *l = p->l;
@@ -120,7 +123,7 @@ static int fit_layers(const struct planning *p, struct err *err)
     while (enough - too_few > 1) {
         const int here = (enough + too_few) / 2;
         TRY(plan_with(p, here, err));
-        *(l->device->bytes <= l->room ? &enough : &too_few) = here;
+        *(l->device->bytes <= with_margin(l->room) ? &enough : &too_few) = here;
     }
     return l->here == enough ? 0 : plan_with(p, enough, err);
 }
@@ -157,7 +160,7 @@ void loaded_tell(const struct loaded *l, const char *path)
 {
     const struct graph_plan *p = &l->d.g->plan;
     const int n = l->model.config.n_layer;
-    char there[32], room[32], weights[32], cache[32], text[400];
+    char there[32], room[32], weights[32], cache[32], all[32], text[400];
     if (!l->device || (!l->here && !l->here_experts))
         return;
     int at = snprintf(text, sizeof text, "%d of %d layers on %s (%s of %s), %d on the CPU", n - l->here, n, l->device->name, fmt_bytes(there, (double)l->device->bytes), fmt_bytes(room, (double)l->room), l->here);
@@ -165,7 +168,8 @@ void loaded_tell(const struct loaded *l, const char *path)
         at += snprintf(text + at, sizeof text - (size_t)at, ", where the experts of the first %d are", l->here_experts);
     snprintf(text + at, sizeof text - (size_t)at, " (%s of weights, %s of keys and values)", fmt_bytes(weights, (double)p->here[TENSOR_PACKED]), fmt_bytes(cache, (double)p->here[TENSOR_CACHE]));
     if (l->device_layers == ENGINE_LAYERS_FIT && l->here)
-        log_warn("%s does not fit on %s whole: %s", path, l->device->name, text);
+        log_warn("%s does not fit on %s whole: %s; keys and values of %d positions (--ctx) are %s in all", path, l->device->name, text, l->ctx,
+                 fmt_bytes(all, (double)(p->bytes[TENSOR_CACHE] + p->here[TENSOR_CACHE])));
     else
         log_info("%s: %s", path, text);
 }
