@@ -76,6 +76,17 @@ static void fail(struct arms *a, struct arm *r, const struct err *err)
     tell(a, r, "failed", r->message);
 }
 
+/* Beside another version on its device: whole, or not at all, as then that one may go. */
+static void be_whole_beside_another(const struct arms *a, struct served_model_opts *o)
+{
+    for (const struct arm *q = a->arm; q; q = q->next)
+        if (q->model && o->device) {
+            o->n_device = 1;
+            if (o->device_layers == ENGINE_LAYERS_FIT)
+                o->device_layers = 0;
+        }
+}
+
 static void begin_load(struct arms *a, const struct arms_version *v)
 {
     struct err err;
@@ -86,6 +97,7 @@ static void begin_load(struct arms *a, const struct arms_version *v)
     }
     tell(a, r, "loading", "");
     r->o = arms_model_opts(a, &r->v);
+    be_whole_beside_another(a, &r->o);
     r->o.quiet = a->route.stable != NULL, r->o.sizes = &r->sizes;
     if (!start_hand(r, load)) {
         ERR(&err, NOMEM, "cannot start a thread to load it");

@@ -7,9 +7,11 @@
 #define STEP 512
 #define STEP_LEAST 16
 #define RESERVE ((size_t)64 << 20)
+#define FIT_PARTED 4              /* texts of FIT_LEAST tokens that a parted model is to have room for */
 
 static int64_t pages_for(int64_t n) { return (n + KV_TOKENS - 1) / KV_TOKENS; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* What everything but pages takes, and a page; the same of the host's memory where layers of a device's model run here. */
 struct price { size_t base, page, base_here, page_here; int n_layer; };
@@ -44,7 +46,7 @@ int fit_cache(const struct served_model_opts *o, struct engine_opts *e, struct e
 {
     struct price p;
     struct engine_opts whole = *e;               /* a page is of all layers, wherever they are */
-    whole.device_layers = whole.cpu_experts = 0;
+    whole.device_layers = 0;
     TRY(price_of(&p, o, &whole, err));
     int64_t n = o->cache_bytes ? (int64_t)(o->cache_bytes / p.page) : 16 * pages_for(1024);
     if (!o->cache_bytes && o->ctx > n * KV_TOKENS)
@@ -83,11 +85,9 @@ static int fit_layers(const struct served_model_opts *o, size_t budget, int64_t 
     return price_of(p, o, e, err);
 }
 
-/* The step's tokens, and what all else takes with them. */
+/* Smaller steps, while the pages do not fit beside them. */
 static int fit_step(const struct served_model_opts *o, size_t budget, int64_t wanted, struct engine_opts *e, struct price *p, struct err *err)
 {
-    e->step_tokens = o->step_tokens ? o->step_tokens : STEP;
-    TRY(price_of(p, o, e, err));
     while (!o->step_tokens && e->step_tokens > STEP_LEAST && room_of(p, budget) < wanted) {
         e->step_tokens /= 2;
         TRY(price_of(p, o, e, err));
@@ -135,10 +135,16 @@ int fit_all(const struct served_model_opts *o, int ctx_model, struct engine_opts
     const bool fits = e->device && e->device_layers == ENGINE_LAYERS_FIT;
     if (fits)
         e->device_layers = 0;
-    TRY(fit_step(o, budget, least(whole, pages_for(FIT_LEAST)), e, &p, err));
-    const int64_t some = least(whole, pages_for(FIT_LEAST)), text = need > some ? need : some, asked = o->cache_bytes ? (int64_t)(o->cache_bytes / (p.page + p.page_here)) : text;
-    if (fits && e->device->n_part == 1 && room_of(&p, budget) < (asked > 2 ? asked : 2) && p.n_layer > 1)
-        TRY(fit_layers(o, budget, asked > 2 ? asked : 2, e, &p, err));
+    const int step = e->step_tokens = o->step_tokens ? o->step_tokens : STEP;
+    TRY(price_of(&p, o, e, err));
+    const int64_t some = least(whole, pages_for(FIT_LEAST));
+    TRY(fit_step(o, budget, some, e, &p, err));
+    const int64_t asked = o->cache_bytes ? (int64_t)(o->cache_bytes / (p.page + p.page_here)) : most_of(need, some), several = o->cache_bytes ? asked : most_of(asked, least(FIT_PARTED * some, n_all));
+    if (fits && e->device->n_part == 1 && room_of(&p, budget) < most_of(asked, 2) && p.n_layer > 1) {
+        e->step_tokens = step;                   /* smaller ones were of no use, and read what is here once each */
+        TRY(fit_layers(o, budget, most_of(several, 2), e, &p, err));
+        TRY(fit_step(o, budget, some, e, &p, err));
+    }
     const int64_t most = least(room_of(&p, budget), room_here(o, &p)), n = o->cache_bytes ? (int64_t)(o->cache_bytes / (p.page + p.page_here)) : least(most, n_all > 2 ? n_all : 2);
     if (n > most || n < 2 || n < need || n > INT32_MAX / 64)
         return too_small(o, &p, e, budget, o->cache_bytes ? n : need > 2 ? need : 2, err);

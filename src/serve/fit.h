@@ -15,7 +15,8 @@ int fit_cache(const struct served_model_opts *o, struct engine_opts *e, struct e
  *   pages                as many as fit, at most what all texts can have together
  *   texts at once        one for each 1,024 tokens of the pages, up to FIT_TEXTS: more are mostly waiting for memory, not for time
  *   tokens of a step     512; half as many, and so on, while a text of FIT_LEAST tokens does not fit beside them
- *   layers on a device   all, or, where it is left open (ENGINE_LAYERS_FIT), as many as leave room for that text, one at least; the others take of the host's share
+ *   layers on a device   all, or, where it is left open (ENGINE_LAYERS_FIT) and no smaller step makes them fit, as many as leave room for 4 such texts beside
+ *                        steps of 512, one at least; the others take of the host's share
  * why: a line that says so.  ERR_NOMEM, with the sizes, where what o asks for, or a text of one page, does not fit. */
 #define FIT_TEXTS 64
 #define FIT_LEAST 1024

@@ -29,6 +29,8 @@ void served_device_note(struct served_model *s, const struct served_model_opts *
     struct err none;
     s->device->bytes = e->device->bytes;
     s->device->n_layer = sizes->n_layer, s->device->layers = sizes->device_layers, s->device->cpu_experts = e->cpu_experts;
+    if (o->device_layers == ENGINE_LAYERS_FIT && sizes->device_layers < sizes->n_layer)
+        log_warn("%s does not fit on %s whole: %d of %d layers run there, the others here", s->name, s->device->name, sizes->device_layers, sizes->n_layer);
     here.device = NULL;
     if (engine_plan_bytes(&s->device->home_bytes, o->path, &here, o->n_thread, &none) < 0)
         s->device->home_bytes = 0;               /* it is found out again when it matters */

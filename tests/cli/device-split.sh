@@ -58,13 +58,30 @@ open("whole", "w").write(a["system_fingerprint"])
 P
 lathe generate dense -p "$prompt" -n 10 --temp 0 --quiet > cpu
 : > whole
-for more in "" "--device-layers 2" "--fit"; do
+for more in "" "--device-layers 1" "--fit"; do
     rm -f port
     HIP_MOCK_BYTES=$([ "$more" = --fit ] && echo 67438864 || echo 1000000000) lathe serve dense --device hip:0 --port 0 --port-file port --threads 1 --parallel 4 --step-tokens 16 $more > log 2>&1 & wait_for_server
     python3 ask.py
-    grep -o -e '[0-9] of 4 layers on hip:0.*' log | sed -E 's/[0-9.]+ [kM]?B/N kB/g; s/[0-9]+ pages/N pages/'
+    grep -o -e '[0-9] of 4 layers on hip:0.*' -e 'warning: dense does not fit.*' log | sed -E 's/[0-9.]+ [kM]?B/N kB/g; s/[0-9]+ pages/N pages/'
     kill $server; wait $server
 done
+
+echo '--- fitted: steps keep their tokens where fewer do not make it whole'
+rm -f port
+HIP_MOCK_BYTES=85108864 lathe serve dense --device hip:0 --port 0 --port-file port --threads 1 --parallel 4 --fit --cache 20 > log 2>&1 & wait_for_server
+grep -o 'dense: [0-9] of 4 layers on hip:0.*steps of [0-9]* tokens[^;]*' log | sed -E 's/[0-9.]+ [kM]?B/N kB/g'
+kill $server; wait $server
+
+echo '--- beside another version: whole or not at all'
+export LATHE_REGISTRY=$PWD/registry LATHE_ACTOR=someone
+cp -r dense dense2; echo '{"top_k": 2}' > dense2/generation_config.json
+for m in dense dense2; do lathe registry add dense $m --no-facts --quiet > /dev/null 2>&1; done
+lathe registry promote dense@1 --reason first --quiet > /dev/null 2>&1
+rm -f port
+HIP_MOCK_BYTES=12000000 lathe serve dense@production --device hip:0 --port 0 --port-file port --threads 1 --parallel 4 --step-tokens 16 > log 2>&1 & wait_for_server
+for more in '' --swap; do lathe registry promote dense@2 --reason better $more 2>&1 | tail -n 1 | sed -E 's/[0-9.]+ [kM]?B/N kB/g; s/[^ ]*:process-[0-9]+/SERVER/'; done
+grep -o -e '[0-9] of 4 layers on hip:0.*' -e 'dense@2: [fsi].*' log | sed -E 's/[0-9.]+ [kM]?B/N kB/g; s/of [0-9.]+ m?s, where [0-9.]+/of N s, where N/; s/about [0-9.]+ /about N /'
+kill $server; wait $server
 echo '--- lost'
 rm -f port
 HIP_MOCK_FAIL=700 lathe serve dense --device hip:0 --port 0 --port-file port --threads 1 --parallel 4 --step-tokens 16 --device-layers 2 > log 2>&1 & wait_for_server
