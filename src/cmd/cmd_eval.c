@@ -303,7 +303,8 @@ const struct command command_eval = {
     "\n",
     "A request that cannot be answered is that item's error, and is counted.  Ctrl-C ends a run with the scores of what was answered,\n"
     "marked as incomplete, and exit code 4; with --out the same command goes on where it stopped, and refuses a folder of another model,\n"
-    "other requests or another way to run them.\n"
+    "other requests or another way to run them.  While intervals are drawn it ends at once with --out, without scores, as the answers are\n"
+    "kept; else the scores come when they are drawn, and a second Ctrl-C ends it without.\n"
     "\n"
     "The tasks bbq and crows_pairs_english also get their bias scores by category.  --groups FIELD gives every task's scores and calibration by\n"
     "the values of a field of its documents: the worst group with intervals that hold for all at once, the gap beside what chance gives, and,\n"

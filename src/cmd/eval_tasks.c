@@ -265,7 +265,8 @@ static int tell(struct job *j, const struct results *r, struct err *err)
     return rc;
 }
 
-/* What was answered until it was stopped is scored all the same; a signal that comes now ends that, too. */
+/* What was answered until it was stopped is scored all the same.  A signal that comes now ends that where the answers are kept; else they would be
+ * lost, and a second one ends it. */
 static bool scoring_goes_on(void *ctx, double share)
 {
     struct job *j = ctx;
@@ -273,7 +274,7 @@ static bool scoring_goes_on(void *ctx, double share)
         j->shown = clock_wall();
         log_progress("the interval of a score: %.0f %% of its draws", 100 * share);
     }
-    return cmd_stop == j->stop_before;
+    return cmd_stop == j->stop_before || !eval_asked.out_dir;
 }
 
 static int score_and_tell(struct job *j, struct err *err)
@@ -286,7 +287,7 @@ static int score_and_tell(struct job *j, struct err *err)
     int rc = results_init(&r, &j->e, &j->list, &o, err);
     log_progress_end();
     if (rc == ERR_STOPPED)
-        err_context(err, eval_asked.out_dir ? "there are no scores yet; the same command goes on" : "there are no scores yet");
+        err_context(err, "there are no scores yet; the same command goes on");
     if (!rc)
         rc = tell(j, &r, err);
     results_release(&r);
