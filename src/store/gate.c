@@ -101,9 +101,10 @@ static int add_base(struct judging *j, const char *id, struct err *err)
     TRY(registry_find_text(j->g, id, &v, err));
     TRY(registry_manifest(j->g, &v, &files, err));
     int rc = registry_facts(j->g, &v, &facts, err);
-    if (!rc && (json_array_append_new(list, json_string(tree_text_at(facts, "sha256"))) || (json_object_get(facts, "digests") && json_array_extend(list, json_object_get(facts, "digests")))))
+    const bool known = json_object_get(facts, "digests");
+    if (!rc && known && (json_array_append_new(list, json_string(tree_text_at(facts, "sha256"))) || json_array_extend(list, json_object_get(facts, "digests"))))
         rc = no_memory(err);
-    for (int i = 0; i < files.n && !rc; i++)
+    for (int i = 0; i < files.n && known && !rc; i++)
         rc = json_array_append_new(list, json_string(files.file[i].sha256)) ? no_memory(err) : 0;
     json_decref(facts);
     manifest_release(&files);
@@ -112,7 +113,7 @@ static int add_base(struct judging *j, const char *id, struct err *err)
 
 #define BASES "SELECT l.parent FROM lineage l JOIN version v ON l.parent = v.name || '@' || CAST(v.number AS TEXT) WHERE l.child = $1 AND l.role = 'base'"
 
-/* Those that are in the registry; of others nothing is known. */
+/* Those that are in the registry and were looked at; of others nothing is known. */
 static int find_bases(struct judging *j, const char *id, struct err *err)
 {
     struct db_rows *r;

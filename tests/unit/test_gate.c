@@ -122,12 +122,14 @@ static void evidence_of_adapters_is_of_the_two(void **state)
     (void)state;
     version_here();
     struct registry_version base;
-    const struct registry_parent parents[] = { { "org/b@main", "base" }, { "b@1", "base" } };
+    const struct registry_parent parents[] = { { "org/b@main", "base" }, { "b@1", "base" } }, unseen = { "u@1", "base" };
     OK(file_write_all(in_dir("new/weights"), "adapters", 8, &err));
     json_t *facts = json_pack("{s:s}", "adapter_sha256", "0a"), *of_base = json_pack("{s:s, s:[s]}", "sha256", "b1", "digests", "b2");
     OK(registry_add(g, &(struct registry_addition){ .name = "m", .kind = "model", .path = in_dir("new"), .facts = facts }, &by, &v, &err));
     OK(file_write_all(in_dir("new/weights"), "base", 4, &err));
     OK(registry_add(g, &(struct registry_addition){ .name = "b", .kind = "model", .path = in_dir("new"), .facts = of_base }, &by, &base, &err));
+    OK(file_write_all(in_dir("new/weights"), "unseen", 6, &err));
+    OK(registry_add(g, &(struct registry_addition){ .name = "u", .kind = "model", .path = in_dir("new") }, &by, &base, &err));
     json_decref(facts), json_decref(of_base);
     attach("{\"kind\": \"speed\", \"model_sha256\": \"xx\", \"adapter_sha256\": \"0a\", \"figures\": [{\"name\": \"depth\", \"of\": null, \"value\": 3}]}");
     attach("{\"results\": {\"mmlu\": {\"acc,none\": 0.6}}, \"configs\": {}, \"config\": {\"model_sha\": \"b2\", \"peft_sha\": \"0a\"}}");
@@ -136,6 +138,8 @@ static void evidence_of_adapters_is_of_the_two(void **state)
     assert_string_equal(judged("evaluation: {depth: {min: 3}}"), "ok 3.0");
     assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.6}}"), "ok 0.6");
     assert_string_equal(judged("evaluation: {width: {min: 3}}"), "no null the evidence is of another model");         /* the base alone */
+    OK(registry_attach(g, &v, &(struct registry_addition){ .parent = &unseen, .n_parent = 1 }, &by, &err));
+    assert_string_equal(judged("evaluation: {depth: {min: 3}}"), "ok 3.0");          /* of a base that was not looked at nothing is known */
     OK(registry_attach(g, &v, &(struct registry_addition){ .parent = parents, .n_parent = 2 }, &by, &err));
     assert_string_equal(judged("evaluation: {depth: {min: 3}}"), "no null the evidence is of another model");         /* another base */
     assert_string_equal(judged("evaluation: {mmlu/acc: {min: 0.6}}"), "ok 0.6");
