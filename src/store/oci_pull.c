@@ -24,7 +24,8 @@ struct pull {
 
 static int no_memory(struct err *err) { return ERR(err, NOMEM, "no memory to pull"); }
 
-/* Takes the url; reference: what it is of, for messages.  next (may be NULL): the url of the page behind it, where it has one. */
+/* Takes the url; reference: what it is of, for messages.  next (may be NULL): the url of the page behind it, where it has one that
+ * can be followed. */
 static int get_at(struct pull *p, char *url, const char *reference, const char *accept, struct buf *out, int *status, char **next, struct err *err)
 {
     char link[2048];
@@ -36,8 +37,10 @@ static int get_at(struct pull *p, char *url, const char *reference, const char *
     if (!rc && c.status != 200)
         rc = oci_call_error(p->r, &c, reference, err);
     fetch_link_next(c.link, link, sizeof link);
-    if (!rc && next && *link)
-        rc = oci_absolute(next, p->r, link, "the next page", err);
+    if (!rc && next && *link && (rc = oci_absolute(next, p->r, link, "the next page", err)) == ERR_FORMAT) {
+        log_warn("%s; what is listed there is left out", err->msg);           /* what this page has is taken all the same */
+        *next = NULL, rc = 0;
+    }
     mem_free(url);
     return rc;
 }
@@ -257,7 +260,7 @@ static int take_signatures(struct pull *p, const char *name, const char *sha256,
             rc = take_page(p, name, &text, &n_left, err);
     }
     if (!rc && (n_left || next))
-        log_warn("%s has %d signatures here, and more there are left out", name, SIGNATURES_MAX);
+        log_warn("%s has %d signatures here, and more there are left out", name, p->out->n_signature);
     mem_free(next);
     buf_release(&text);
     return rc;
