@@ -86,6 +86,7 @@ static int print_json(struct compare_run *c, int decides, struct err *err)
                           "decided_by", c->name[decides], "unit", c->unit[decides], "correction", c->o.bh ? "bh" : "holm", "tests", tests, "texts", c->texts, "items", c->items);
     if (o) {
         json_object_set_new(o, "complete", json_boolean(!cmd_stop));
+        json_object_set_new(o, "limit", c->limit ? json_integer(c->limit) : json_null());
         json_object_set_new(o, "model_sha256", *c->new_sha256 ? json_string(c->new_sha256) : json_null());
         json_object_set_new(o, "old_sha256", *c->old_sha256 ? json_string(c->old_sha256) : json_null());
     }

@@ -346,8 +346,8 @@ const struct command command_registry_policy = {
     "    signature: enforce               # off, warn or enforce: lathe sign's, or another's of OpenSSF Model Signing, by one of\n"
     "    signers: [release.pub]           # public keys, or certificates that the signing one must lead to (PEM)\n\n",
     "A key that is not there asks nothing.  Of several pieces of evidence the newest that has the figure counts; evidence of another model, by its\n"
-    "digest, does not, nor does that of an evaluation or a comparison that was stopped before its end, or of an evaluation of the first items\n"
-    "alone (--limit).  Of what came in one command the newest is that of the latest date in it, without one that of the last name.  What was not\n"
+    "digest, does not, nor does that of an evaluation or a comparison that was stopped before its end, or of one with --limit, which is of the\n"
+    "first items alone (results say where a limit cut nothing: those count).  Of what came in one command the newest is that of the latest date in it, without one that of the last name.  What was not\n"
     "measured fails."),
     policy_opts, run_policy, 1, 2,
 };

@@ -276,7 +276,8 @@ static int check_compare(struct judging *j, struct err *err)
         if (strcmp(tree_text_at(e, "kind"), "compare"))
             continue;
         const char *why = !*evidence_model(tree) ? "the comparison does not say which model is the new one"
-                        : is_of_another(j, tree) ? "the comparison is of another new model" : evidence_was_stopped(tree) ? "the comparison was stopped before its end" : NULL;
+                        : is_of_another(j, tree) ? "the comparison is of another new model" : evidence_was_stopped(tree) ? "the comparison was stopped before its end"
+                        : evidence_was_limited(tree) ? "the comparison is of the first items alone (--limit)" : NULL;
         if (!why) {
             o = (struct outcome){ .found = json_string(verdict), .passed = rank_of(verdict) >= rank_of(least), .evidence = tree_text_at(e, "blob") };
             break;

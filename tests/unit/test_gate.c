@@ -220,6 +220,8 @@ static void calibration_and_comparison(void **state)
     assert_string_equal(judged("compare: not worse"), "no null the comparison is of another new model");
     attach("{\"verdict\": \"underpowered\", \"effect\": 0.0, \"model_sha256\": \"01\"}");
     assert_string_equal(judged("compare: not worse"), "no \"underpowered\"");
+    attach("{\"verdict\": \"better\", \"margin\": 0.01, \"tests\": [], \"model_sha256\": \"01\", \"limit\": 20}");
+    assert_string_equal(judged("compare: not worse"), "no \"underpowered\"");              /* the newest of all items */
     assert_string_equal(judged("compare: underpowered"), "ok \"underpowered\"");
     attach("{\"verdict\": \"better\", \"effect\": 0.1, \"model_sha256\": \"02\"}");
     attach("{\"verdict\": \"worse\", \"effect\": -0.1, \"model_sha256\": \"00\"}");                /* another's takes nothing away */
