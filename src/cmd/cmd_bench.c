@@ -233,17 +233,26 @@ static int evidence_of(json_t **out, const char *path, struct err *err)
     return model_evidence(out, "speed", path, sha256, 0, err);
 }
 
+/* Of what runs no model here. */
+static int check_no_parts(struct err *err)
+{
+    return !cmd_device_layers && !cmd_cpu_experts ? 0 : ERR(err, USAGE, "--%s parts a model, expected: lathe bench MODEL --device NAME", cmd_device_layers ? "device-layers" : "cpu-experts");
+}
+
 static int run_bench(const char *const *args, int n_args, struct err *err)
 {
     const bool own = limits || prompts || gens || batches;       /* options that are not of `serve` */
     if (n_args == 2 && !strcmp(args[0], "serve") && !own) {
+        TRY(check_no_parts(err));
         TRY(cmd_make_folder(out_dir, err));
         return bench_serve_run(args[1], out_dir, err);
     }
     if (bench_serve_is_set())
         return ERR(err, USAGE, "an option of `lathe bench serve URL` was given without it");
-    if (limits && !n_args && !out_dir)
+    if (limits && !n_args && !out_dir) {
+        TRY(check_no_parts(err));
         return run_limits(err);
+    }
     if (limits || n_args != 1 || !strcmp(args[0], "serve"))
         return ERR(err, USAGE, "expected: lathe bench MODEL, lathe bench serve URL, or lathe bench --limits");
     struct bench_test test[TEST_MAX];

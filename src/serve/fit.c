@@ -1,5 +1,6 @@
 #include "serve/fit.h"
 #include <stdint.h>
+#include <stdio.h>
 #include "base/log.h"
 #include "nn/device.h"
 #include "serve/served_model.h"
@@ -39,6 +40,8 @@ static int price_of(struct price *out, const struct served_model_opts *o, const 
     from_two(e->device ? a.device : a.total, e->device ? b.device : b.total, &out->base, &out->page);
     if (e->device && b.total > a.total)
         from_two(a.total, b.total, &out->base_here, &out->page_here);
+    else if (e->device)                          /* pages are all there; experts may be here */
+        out->base_here = a.total;
     return 0;
 }
 
@@ -69,7 +72,7 @@ static int64_t room_of(const struct price *p, size_t budget) { return p->base <=
 /* Here, where layers of a device's model are. */
 static int64_t room_here(const struct served_model_opts *o, const struct price *p)
 {
-    return !p->page_here ? INT64_MAX : p->base_here <= o->share ? (int64_t)((o->share - p->base_here) / p->page_here) : -1;
+    return p->base_here > o->share ? -1 : p->page_here ? (int64_t)((o->share - p->base_here) / p->page_here) : INT64_MAX;
 }
 
 /* As many layers on the device as leave room for `wanted` pages, one at least. */
@@ -98,8 +101,8 @@ static int fit_step(const struct served_model_opts *o, size_t budget, int64_t wa
 static int too_small(const struct served_model_opts *o, const struct price *p, const struct engine_opts *e, size_t budget, int64_t n_page, struct err *err)
 {
     char base[32], pages[32], page[32], have[32];
-    if (p->page_here && n_page <= room_of(p, budget))
-        return ERR(err, NOMEM, "%s does not fit: beside %d layers on %s the others and a step of %d tokens of %d texts take %s here, and %lld pages of 64 tokens %s, but %s may be used", o->path, e->device_layers,
+    if (p->base_here && n_page <= room_of(p, budget))
+        return ERR(err, NOMEM, "%s does not fit: beside %d layers on %s the rest and a step of %d tokens of %d texts take %s here, and %lld pages of 64 tokens %s, but %s may be used", o->path, e->device_layers > 0 ? e->device_layers : p->n_layer,
                    e->device->name, e->step_tokens, e->n_slot, fmt_bytes(base, (double)p->base_here), (long long)n_page, fmt_bytes(pages, (double)n_page * (double)p->page_here), fmt_bytes(have, (double)o->share));
     return ERR(err, NOMEM, "%s does not fit%s%s: the weights and a step of %d tokens of %d texts take %s, and %lld pages of 64 tokens %s (%s each), but %s may be used", o->path, e->device ? " on " : "", e->device ? e->device->name : "", e->step_tokens, e->n_slot,
                fmt_bytes(base, (double)p->base), (long long)n_page, fmt_bytes(pages, (double)n_page * (double)p->page), fmt_bytes(page, (double)p->page), fmt_bytes(have, (double)budget));
@@ -107,11 +110,13 @@ static int too_small(const struct served_model_opts *o, const struct price *p, c
 
 static int tell(const struct served_model_opts *o, const struct price *p, const struct engine_opts *e, size_t budget, int ctx_model, int64_t n_all, struct buf *why, struct err *err)
 {
-    char have[32], base[32], pages[32], page[32];
+    char have[32], base[32], pages[32], page[32], experts[40] = "";
     const int ctx = o->ctx ? o->ctx : ctx_model;
-    if (e->device && e->device_layers > 0)
-        TRY(buf_printf(why, err, "%d of %d layers on %s%s, the others here, with %s for weights and steps and %s a page; ", e->device_layers, p->n_layer, e->device->name,
-                       o->device_layers > 0 ? " (as asked)" : " (what fits)", fmt_bytes(base, (double)p->base_here), fmt_bytes(page, (double)p->page_here)));
+    if (e->cpu_experts)
+        snprintf(experts, sizeof experts, " and the experts of %d", e->cpu_experts);
+    if (e->device && (e->device_layers > 0 || e->cpu_experts))
+        TRY(buf_printf(why, err, "%d of %d layers on %s%s, the others%s here, with %s for weights and steps and %s a page; ", e->device_layers > 0 ? e->device_layers : p->n_layer, p->n_layer, e->device->name,
+                       o->device_layers > 0 ? " (as asked)" : " (what fits)", experts, fmt_bytes(base, (double)p->base_here), fmt_bytes(page, (double)p->page_here)));
     TRY(buf_printf(why, err, "of %s%s%s, weights and steps of %d tokens%s take %s; ", fmt_bytes(have, (double)budget), e->device ? " of " : "", e->device ? e->device->name : "", e->step_tokens, o->step_tokens ? " (as asked)" : e->step_tokens < STEP ? " (smaller, to leave room)" : "",
                    fmt_bytes(base, (double)p->base)));
     TRY(buf_printf(why, err, "%d pages of %s%s %s; ", e->n_page, fmt_bytes(page, (double)p->page), o->cache_bytes ? " (as asked)" : e->n_page < n_all ? " (what is left)" : " (all that the texts can have)",

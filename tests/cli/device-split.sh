@@ -39,6 +39,9 @@ say generate dense -p the -n 2 --quiet --device hip:0 --cpu-experts 1
 say generate dense -p the -n 2 --quiet --device-layers 2
 HIP_MOCK_DEVICES=2 say generate dense -p the -n 2 --quiet --device hip:0,1 --device-layers 2
 say serve dense --port 0 --device-layers 2
+say bench --limits --device-layers 2
+say bench serve http://127.0.0.1:9 --cpu-experts 1
+say serve moe --port 0 --device hip:0 --cpu-experts 2 --fit --memory 0.00005
 
 echo '--- served'
 cat > ask.py <<'P'
@@ -70,6 +73,12 @@ echo '--- fitted: steps keep their tokens where fewer do not make it whole'
 rm -f port
 HIP_MOCK_BYTES=85108864 lathe serve dense --device hip:0 --port 0 --port-file port --threads 1 --parallel 4 --fit --cache 20 > log 2>&1 & wait_for_server
 grep -o 'dense: [0-9] of 4 layers on hip:0.*steps of [0-9]* tokens[^;]*' log | sed -E 's/[0-9.]+ [kM]?B/N kB/g'
+kill $server; wait $server
+
+echo '--- fitted: experts here are told'
+rm -f port
+lathe serve moe --device hip:0 --port 0 --port-file port --threads 1 --parallel 4 --fit --cpu-experts 2 > log 2>&1 & wait_for_server
+grep -o '[0-9] of 2 layers on hip:0.*a page; of' log | sed -E 's/[0-9.]+ [kM]?B/N kB/g'
 kill $server; wait $server
 
 echo '--- beside another version: whole or not at all'
