@@ -176,6 +176,16 @@ static void forget_plan(struct exec *x)
     x->tables = (struct exec_tables){ 0 };
 }
 
+static bool is_learned(const struct tensor *t) { return t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN; }
+
+static bool is_parted(const struct graph *g)
+{
+    for (int i = 0; i < g->n_node; i++)
+        if (g->node[i].here)
+            return true;
+    return false;
+}
+
 static int plan(struct graph_device *d, const struct graph *g, struct err *err)
 {
     struct exec *x = exec_of(d);
@@ -205,13 +215,17 @@ static int plan(struct graph_device *d, const struct graph *g, struct err *err)
         return ERR(err, NOMEM, "no memory for the forms of %d tensors", g->n_tensor);
     for (int i = 0; x->half && i < g->n_tensor; i++)
         x->half[i] = exec_may_be_half(x, g, i);
+    const bool parted = is_parted(g);            /* then floats that only the host reads have no place */
+    for (int i = 0; i < g->n_tensor && parted; i++)
+        if (is_learned(&g->tensor[i]) && g->tensor[i].there)
+            x->place[i] = take(&at, g->tensor[i].bytes);
     weights = at;
     for (int k = 0; k < N_TENSOR_KIND; k++)
-        if (k != TENSOR_PACKED && k != TENSOR_MAPPED && k != TENSOR_INPUT)
+        if (k != TENSOR_PACKED && k != TENSOR_MAPPED && k != TENSOR_INPUT && (!parted || (k != TENSOR_WEIGHT && k != TENSOR_FROZEN)))
             x->kind_at[k] = take(&at, g->plan.bytes[k]);
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        if (t->kind != TENSOR_PACKED && t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0) && (t->kind != TENSOR_CACHE || !t->here))
+        if (t->kind != TENSOR_PACKED && t->kind != TENSOR_MAPPED && (t->kind != TENSOR_ACT || t->first >= 0) && (t->kind != TENSOR_CACHE || !t->here) && !(parted && is_learned(t)))
             x->place[i] = x->kind_at[t->kind] + t->offset;
     }
     for (int i = 0; i < g->n_node; i++) {
@@ -279,7 +293,7 @@ static int fill(struct graph_device *d, const struct graph *g, struct err *err)
     struct exec *x = exec_of(d);
     for (int i = 0; i < g->n_tensor; i++) {
         const struct tensor *t = &g->tensor[i];
-        if (t->data && !t->n_part && (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN || t->kind == TENSOR_CONST || t->kind == TENSOR_MOMENT))
+        if (t->data && !t->n_part && x->place[i] != EXEC_NOWHERE && (is_learned(t) || t->kind == TENSOR_CONST || t->kind == TENSOR_MOMENT))
             TRY(send_tensor(d, g, i, t->bytes, err));
     }
     return gpu_wait(x->gpu, x->stream, err);

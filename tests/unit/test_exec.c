@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "exec/exec.h"
+#include "exec/exec_op.h"
 #include "infer/engine.h"
+#include "infer/loaded.h"
 
 static struct err err;
 static struct pool *pool;
@@ -177,6 +179,26 @@ static void as_many_layers_as_fit_are_on_the_device(void **state)
     assert_int_equal(mock.n_block + mock.n_module + mock.n_event + mock.n_stream, 0);
 }
 
+static void floats_that_only_the_host_reads_have_no_place_there(void **state)
+{
+    (void)state;
+    int n[2] = { 0, 0 };
+    struct loaded l = { 0 };
+    OK(exec_open_gpu(&l.device, open_amd(), &err));
+    OK(loaded_open(&l, "tests/golden/gpt2", &(struct loaded_opts){ .no_tok = true, .device_layers = 1 }, &err));
+    OK(loaded_plan(&l, &(struct decoder_opts){ .use = DECODER_GENERATE, .types = l.types, .cache = DT_F32, .n_slot = 1, .n_page = 4, .ctx = l.ctx }, 16, 1, 2, &err));
+    const struct exec *x = (const struct exec *)(const void *)l.device;
+    for (int i = 0; i < l.d.g->n_tensor; i++) {
+        const struct tensor *t = &l.d.g->tensor[i];
+        if (t->kind == TENSOR_WEIGHT || t->kind == TENSOR_FROZEN) {
+            assert_int_equal(x->place[i] != EXEC_NOWHERE, t->there);
+            n[t->there]++;
+        }
+    }
+    assert_true(n[0] > 4 && n[1] > 4);
+    loaded_release(&l);
+}
+
 static void parts_that_are_not_there_are_refused(void **state)
 {
     (void)state;
@@ -269,7 +291,7 @@ int main(void)
         cmocka_unit_test(logits_are_those_of_the_host), cmocka_unit_test(a_row_has_the_same_bits_in_a_prompt_alone_and_beside_others),
         cmocka_unit_test(so_it_has_with_quantised_weights), cmocka_unit_test(a_parted_model_has_the_logits_of_the_host),
         cmocka_unit_test(a_parted_model_has_the_same_bits_in_a_prompt_alone_and_beside_others), cmocka_unit_test(as_many_layers_as_fit_are_on_the_device),
-        cmocka_unit_test(parts_that_are_not_there_are_refused), cmocka_unit_test(pages_are_shared_and_copied),
+        cmocka_unit_test(floats_that_only_the_host_reads_have_no_place_there), cmocka_unit_test(parts_that_are_not_there_are_refused), cmocka_unit_test(pages_are_shared_and_copied),
         cmocka_unit_test(a_device_that_is_lost_fails_the_step_and_all_later_ones), cmocka_unit_test(what_it_cannot_do_or_hold_is_refused_before_a_weight_is_read),
         cmocka_unit_test(without_memory_of_the_host_nothing_is_left),
     };
