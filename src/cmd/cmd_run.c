@@ -431,6 +431,8 @@ static int say_who(const char *path, struct err *err)
     return file_write_all(path, text, (size_t)snprintf(text, sizeof text, "{\"pid\": %d, \"born\": %lld}\n", (int)me.pid, me.born), err);
 }
 
+#define ENDING_S 2              /* a stage that a run was about to begin when it ended has its files until it is another program, or gone */
+
 /* The one that is at it saves what it has, and ends. */
 static int end_other(const char *path, const char *folder, int *lock, struct err *err)
 {
@@ -440,14 +442,14 @@ static int end_other(const char *path, const char *folder, int *lock, struct err
     json_decref(who);
     TRY(child_end(&id, true, err));
     log_info("run: process %d was ended", (int)id.pid);
-    return file_lock_wait(folder, 2, lock, err);         /* a stage that it was about to begin has its files until it is another program */
+    return file_lock_wait(folder, ENDING_S, lock, err);
 }
 
 /* One run at a time; a look (--dry-run) needs no place, and --stop makes room. */
 static int take_place(struct running *r, int *lock, struct err *err)
 {
     char *path = file_join(r->f.out, "run.json");
-    int rc = path ? file_lock(r->f.out, lock, err) : ERR(err, NOMEM, "no memory for a path");
+    int rc = path ? file_lock_wait(r->f.out, dry_run || stop ? 0 : ENDING_S, lock, err) : ERR(err, NOMEM, "no memory for a path");
     if (rc == ERR_BUSY && dry_run && !stop)
         rc = 0, r->beside = true;
     else if (rc == ERR_BUSY && stop)
