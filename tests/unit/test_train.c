@@ -428,7 +428,8 @@ static void what_is_held_out_changes_no_plan(void **state)
         assert_true(r[i].planned_bytes == r[0].planned_bytes);
     for (int i = 1; i < 4; i++) {
         assert_true(r[i].expected_bytes > r[i].planned_bytes);
-        assert_true(r[i].expected_bytes > r[0].expected_bytes + 500000);       /* the scorer, at one row of floats a token at the least */
+        if (!UNDER_ADDRESS && !UNDER_THREAD)     /* what a sanitizer has of the process itself moves by more */
+            assert_true(r[i].expected_bytes > r[0].expected_bytes + 500000);   /* the scorer, at one row of floats a token at the least */
     }
 }
 
