@@ -230,7 +230,7 @@ static int evidence_of(json_t **out, const char *path, struct err *err)
     if (!out_dir)
         return 0;
     TRY(model_digest(path, sha256, err));
-    return model_evidence(out, "speed", path, sha256, 0, err);
+    return model_evidence(out, "speed", path, sha256, 0, 0, err);
 }
 
 /* Of what runs no model here. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_tasks.h"
 #include "cmd/model_evidence.h"
 #include "eval/bias.h"
 #include "eval/by_group.h"
@@ -110,7 +111,7 @@ static int find_bias(const struct eval_bias_of *x, struct pool *pool, json_t **o
         any |= bias_is_known(&x->e->task[i]);
     if (!any)
         return 0;
-    TRY(model_evidence(out, "bias", x->model, x->model_sha256, x->seed, err));
+    TRY(model_evidence(out, "bias", x->model, x->model_sha256, x->seed, eval_asked.limit, err));
     for (int i = 0; i < x->e->n_task; i++)
         if (bias_is_known(&x->e->task[i]))
             TRY(bias_add(*out, &x->e->task[i], (uint64_t)x->seed, pool, err));
@@ -124,7 +125,7 @@ int eval_bias_find(const struct eval_bias_of *x, const struct eval_groups *o, js
     TRY(cmd_pool(&pool, err));
     int rc = find_bias(x, pool, bias, err);
     if (!rc && o->fields) {
-        rc = model_evidence(groups, "groups", x->model, x->model_sha256, x->seed, err);
+        rc = model_evidence(groups, "groups", x->model, x->model_sha256, x->seed, eval_asked.limit, err);
         rc = rc ? rc : find_groups(x, o, pool, *groups, err);
         rc = rc ? rc : keep(x, *groups, err);
     }

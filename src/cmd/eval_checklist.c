@@ -130,7 +130,7 @@ static int tell(struct job *j, struct err *err)
     const bool margin = j->labels.n == 3 && !j->labels.ask[1];
     const char *of = j->run ? "each class is its name as the model's continuation of the prompt" : "each class is one of the model's";
     char *neutral = margin ? mem_printf("'%s' is where the model's probability of '%s' is within 1/3 and 2/3", j->labels.name[1], j->labels.name[2]) : mem_strdup(of);
-    int rc = neutral ? model_evidence(&e, "checklist", j->model, j->sha256, j->o->seed, err) : ERR(err, NOMEM, "no memory for what was found");
+    int rc = neutral ? model_evidence(&e, "checklist", j->model, j->sha256, j->o->seed, j->o->limit, err) : ERR(err, NOMEM, "no memory for what was found");
     rc = rc ? rc : evidence_put(e, "suite", json_string(j->o->path), err);
     rc = rc ? rc : evidence_put(e, "neutral", json_string(neutral), err);
     mem_free(neutral);

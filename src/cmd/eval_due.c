@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/tree.h"
 #include "cmd/cmd.h"
+#include "cmd/eval_tasks.h"
 #include "cmd/model_evidence.h"
 #include "eval/due.h"
 #include "eval/evidence.h"
@@ -202,7 +203,7 @@ static int pick(struct picking *p, struct task_list *l, const struct eval_due *o
 int eval_due_pick(struct task_list *l, const struct eval_due *o, const char *model, const char *model_sha256, const char *adapter_sha256, int64_t seed, struct err *err)
 {
     struct picking p = { .n_due = 0 };
-    TRY(model_evidence(&p.evidence, "due", model, model_sha256, seed, err));
+    TRY(model_evidence(&p.evidence, "due", model, model_sha256, seed, eval_asked.limit, err));
     int rc = pick(&p, l, o, model_sha256, adapter_sha256, err);
     if (!rc && !o->list)
         rc = evidence_write(p.evidence, o->out, NULL, err);

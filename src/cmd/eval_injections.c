@@ -151,7 +151,7 @@ static int open_job(struct job *j, const char *model, const struct run_opts *opt
         return err_context(err, "--injections goes through the model's chat template");
     TRY(run_open(&j->run, opts, err));
     TRY(model_digest(model, sha256, err));
-    TRY(model_evidence(&j->evidence, "injections", model, sha256, o->seed, err));
+    TRY(model_evidence(&j->evidence, "injections", model, sha256, o->seed, o->limit, err));
     return o->out_dir ? open_logs(&j->logs, o->out_dir, j->evidence, err) : 0;
 }
 

@@ -543,7 +543,7 @@ static int keep(const json_t *evidence, const struct work *w, struct err *err)
 static int tell(struct work *w, const struct run_opts *run, struct err *err)
 {
     json_t *e;
-    TRY(model_evidence(&e, "membership", run->model, w->model_sha256, w->o->seed, err));
+    TRY(model_evidence(&e, "membership", run->model, w->model_sha256, w->o->seed, w->o->limit, err));
     int rc = report(e, w, err);
     rc = rc ? rc : evidence_put(e, "members", json_string(w->o->members), err);
     rc = rc ? rc : evidence_put(e, "others", json_string(w->o->others), err);

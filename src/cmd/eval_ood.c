@@ -315,7 +315,7 @@ int eval_ood(const char *model, const struct eval_ood *o, struct err *err)
     if (!rc)
         rc = model_digest(model, sha, err);
     if (!rc)
-        rc = model_evidence(&tree, "ood", model, sha, o->seed, err);
+        rc = model_evidence(&tree, "ood", model, sha, o->seed, o->limit, err);
     if (!rc)
         rc = evidence_put(tree, "texts", json_string(o->texts), err);
     struct err stopped = { 0 };

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "cmd/cmd.h"
 #include "cmd/eval_ood.h"
+#include "cmd/eval_tasks.h"
 #include "cmd/model_evidence.h"
 #include "eval/evidence.h"
 
@@ -230,7 +231,7 @@ int eval_robust_tell(const struct robust *r, const struct evaluation *e, const c
     json_t *o;
     struct pool *pool;
     TRY(cmd_pool(&pool, err));
-    TRY(model_evidence(&o, "robustness", model, sha256, (int64_t)r->seed, err));
+    TRY(model_evidence(&o, "robustness", model, sha256, (int64_t)r->seed, eval_asked.limit, err));
     const int rc = robust_report(o, r, e, pool, err);
     if (!rc)
         return eval_tell(o, folder, print_all, err);

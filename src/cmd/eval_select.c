@@ -237,9 +237,7 @@ static int measure_speed(const struct entry *e, struct err *err)
     const double decode = tokens_per_s(tests, "n_gen", &sd_decode), prompt = tokens_per_s(tests, "n_prompt", &sd_prompt);
     int rc = model_digest(e->path, sha, err);
     if (!rc)
-        rc = model_evidence(&evidence, "speed", e->path, sha, 0, err);
-    if (!rc)
-        (void)json_object_del(evidence, "limit");         /* of items, which speed has none of */
+        rc = model_evidence(&evidence, "speed", e->path, sha, 0, 0, err);
     if (!rc)
         rc = put_speed(evidence, DECODE, decode, half_width(sd_decode), err);
     if (!rc)

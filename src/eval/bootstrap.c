@@ -360,7 +360,6 @@ static void leave_out(void *ctx, int i_item, int i_thread)
     l->value[i_item] = l->job->of_units(unit, n, i_thread, l->job->units_ctx);
 }
 
-
 static int jackknife_of_units(const struct job *job, double *value, const struct bootstrap_opts *o, struct err *err)
 {
     struct leaving l = { job, value, n_group_of(job->n_unit) };

@@ -79,12 +79,14 @@ static void fail(struct arms *a, struct arm *r, const struct err *err)
 /* Beside another version on its device: whole, or not at all, as then that one may go. */
 static void be_whole_beside_another(const struct arms *a, struct served_model_opts *o)
 {
+    bool beside = false;
     for (const struct arm *q = a->arm; q; q = q->next)
-        if (q->model && o->device) {
-            o->n_device = 1;
-            if (o->device_layers == ENGINE_LAYERS_FIT)
-                o->device_layers = 0;
-        }
+        beside |= q->model != NULL;
+    if (!beside || !o->device)
+        return;
+    o->n_device = 1;
+    if (o->device_layers == ENGINE_LAYERS_FIT)
+        o->device_layers = 0;
 }
 
 static void begin_load(struct arms *a, const struct arms_version *v)
